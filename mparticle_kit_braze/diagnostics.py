@@ -1,0 +1,107 @@
+"""What went wrong without being an error of the caller: counted, logged once, handed to ``on_error``.
+
+Every room reports through one :class:`Reporter`. It must never be called while a lock of ours is held:
+logging handlers and ``on_error`` are foreign code.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Problem", "Reporter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that went wrong, without personal data or keys.
+
+    Attributes:
+        code: A stable snake_case word to branch on, such as ``value_refused`` or ``record_dropped``.
+        message: One sentence for people.
+        count: How many values or records it concerns.
+        exception: The exception behind it, if there was one.
+    """
+
+    code: str
+    message: str
+    count: int = 1
+    exception: BaseException | None = None
+
+
+class Reporter:
+    """Counts problems by code, logs the first of each episode, and passes every one to a callback.
+
+    Args:
+        on_error: Called with each :class:`Problem`, on the thread where it was noticed. What it raises is
+            logged at DEBUG and goes no further.
+        logger: Where the log lines go. No handler and no level is ever set on it.
+    """
+
+    def __init__(
+        self,
+        on_error: Callable[[Problem], object] | None = None,
+        *,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self._on_error = on_error
+        self._logger = logger or logging.getLogger("mparticle_kit_braze")
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._open_episodes: set[tuple[str, str]] = set()
+
+    def report(
+        self,
+        code: str,
+        message: str,
+        *,
+        key: str = "",
+        level: int = logging.WARNING,
+        count: int = 1,
+        exception: BaseException | None = None,
+    ) -> None:
+        """Report a problem.
+
+        Args:
+            code: See :attr:`Problem.code`.
+            message: One sentence; no value of an attribute, no identity, no key in it.
+            key: Tells episodes of one code apart (an attribute name, a kit name). Each ``(code, key)`` is
+                logged once, until :meth:`recovered` ends the episode.
+            level: The level of that log line.
+            count: How many values or records are concerned.
+            exception: The exception behind it.
+        """
+        episode = (code, key)
+        with self._lock:
+            self._counts[code] += count
+            # Bounded: an app that makes up attribute names must not make this grow for ever.
+            first = episode not in self._open_episodes and len(self._open_episodes) < 10_000
+            if first:
+                self._open_episodes.add(episode)
+        if first:
+            self._logger.log(level, "%s", message)
+        if self._on_error is not None:
+            try:
+                self._on_error(Problem(code, message, count, exception))
+            except Exception:
+                self._logger.debug("on_error raised", exc_info=True)
+
+    def recovered(self, code: str, message: str | None = None, *, key: str = "") -> None:
+        """End an episode: the next problem with this code and key is logged again. ``message`` is logged at INFO."""
+        with self._lock:
+            was_open = (code, key) in self._open_episodes
+            self._open_episodes.discard((code, key))
+        if was_open and message is not None:
+            self._logger.info("%s", message)
+
+    def counts(self) -> dict[str, int]:
+        """How often each code was reported since the start."""
+        with self._lock:
+            return dict(self._counts)
+
+    def reset_after_fork(self) -> None:
+        """Replace the lock in a forked child: the parent's may be held by a thread that is not here."""
+        self._lock = threading.Lock()

@@ -1,0 +1,82 @@
+"""Custom events and screen views, as the facade hands them to kits."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Event", "EventType", "ScreenView"]
+
+
+class EventType(enum.IntEnum):
+    """The type of a custom event; the numbers are mParticle's and go into filter hashes.
+
+    Source: kit framework, event types (Android, iOS and web cores agree on 1 to 9).
+    """
+
+    UNKNOWN = 0
+    NAVIGATION = 1
+    LOCATION = 2
+    SEARCH = 3
+    TRANSACTION = 4
+    USER_CONTENT = 5
+    USER_PREFERENCE = 6
+    SOCIAL = 7
+    OTHER = 8
+    MEDIA = 9
+
+
+class Event:
+    """A custom event: a name, a type, attributes and the time it happened.
+
+    A plain slotted class because one is made on every ``log_event``. Kits must treat it as immutable; a
+    kit that filters makes a copy with :meth:`with_attributes`.
+
+    Attributes:
+        name: The event's name, not empty.
+        event_type: Its :class:`EventType`.
+        attributes: The attributes, a dict of its own (never the caller's).
+        timestamp: Seconds since the epoch, UTC, or ``None`` for "now".
+    """
+
+    __slots__ = ("attributes", "event_type", "name", "timestamp")
+
+    def __init__(
+        self,
+        name: str,
+        event_type: EventType = EventType.OTHER,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: float | None = None,
+    ) -> None:
+        self.name = name
+        self.event_type = event_type
+        self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
+        self.timestamp = timestamp
+
+    def with_attributes(self, attributes: Mapping[str, Any]) -> Event:
+        """The same event with other attributes."""
+        return Event(self.name, self.event_type, attributes, self.timestamp)
+
+    def __repr__(self) -> str:
+        return f"Event({self.name!r}, {self.event_type.name}, {len(self.attributes)} attributes)"
+
+
+class ScreenView:
+    """A view of a screen or page: a name, attributes and the time. Immutable by agreement, as :class:`Event`."""
+
+    __slots__ = ("attributes", "name", "timestamp")
+
+    def __init__(
+        self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: float | None = None
+    ) -> None:
+        self.name = name
+        self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
+        self.timestamp = timestamp
+
+    def with_attributes(self, attributes: Mapping[str, Any]) -> ScreenView:
+        """The same view with other attributes."""
+        return ScreenView(self.name, attributes, self.timestamp)
+
+    def __repr__(self) -> str:
+        return f"ScreenView({self.name!r}, {len(self.attributes)} attributes)"
