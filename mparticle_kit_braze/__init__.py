@@ -1,1 +1,114 @@
-"""An mParticle-like client whose calls reach Braze as mParticle's own Braze kits send them."""
+"""An mParticle-like client whose calls reach Braze as mParticle's own Braze kits send them.
+
+The public names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .braze import Braze, BrazeUser
+    from .braze_kit import BrazeKit
+    from .client import MParticle
+    from .commerce import (
+        CommerceEvent,
+        Impression,
+        Product,
+        ProductAction,
+        Promotion,
+        PromotionAction,
+        TransactionAttributes,
+    )
+    from .consent import CCPAConsent, ConsentState, GDPRConsent
+    from .delivery import DeliveryOptions, DeliveryReport, DeliveryStats, FlushResult
+    from .diagnostics import Problem
+    from .errors import ClosedError, ConfigurationError, InvalidArgumentError, MParticleError, StorageError
+    from .events import Event, EventType, ScreenView
+    from .identity import IdentityRequest, IdentityResolver, IdentityType, Resolution, User
+    from .kits import ClientStats, Filters, Kit, KitConfiguration, KitContext
+
+__all__ = [
+    "Braze",
+    "BrazeKit",
+    "BrazeUser",
+    "CCPAConsent",
+    "ClientStats",
+    "ClosedError",
+    "CommerceEvent",
+    "ConfigurationError",
+    "ConsentState",
+    "DeliveryOptions",
+    "DeliveryReport",
+    "DeliveryStats",
+    "Event",
+    "EventType",
+    "Filters",
+    "FlushResult",
+    "GDPRConsent",
+    "IdentityRequest",
+    "IdentityResolver",
+    "IdentityType",
+    "Impression",
+    "InvalidArgumentError",
+    "Kit",
+    "KitConfiguration",
+    "KitContext",
+    "MParticle",
+    "MParticleError",
+    "Problem",
+    "Product",
+    "ProductAction",
+    "Promotion",
+    "PromotionAction",
+    "Resolution",
+    "ScreenView",
+    "StorageError",
+    "TransactionAttributes",
+    "User",
+    "__version__",
+]
+
+_HOMES = {
+    name: home
+    for home, names in {
+        "braze": ("Braze", "BrazeUser"),
+        "braze_kit": ("BrazeKit",),
+        "client": ("MParticle",),
+        "commerce": (
+            "CommerceEvent",
+            "Impression",
+            "Product",
+            "ProductAction",
+            "Promotion",
+            "PromotionAction",
+            "TransactionAttributes",
+        ),
+        "consent": ("CCPAConsent", "ConsentState", "GDPRConsent"),
+        "delivery": ("DeliveryOptions", "DeliveryReport", "DeliveryStats", "FlushResult"),
+        "diagnostics": ("Problem",),
+        "errors": ("ClosedError", "ConfigurationError", "InvalidArgumentError", "MParticleError", "StorageError"),
+        "events": ("Event", "EventType", "ScreenView"),
+        "identity": ("IdentityRequest", "IdentityResolver", "IdentityType", "Resolution", "User"),
+        "kits": ("ClientStats", "Filters", "Kit", "KitConfiguration", "KitContext"),
+    }.items()
+    for name in names
+}
+
+if not TYPE_CHECKING:  # a type checker would take any name for a public one
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name from the module it lives in."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib  # noqa: PLC0415  # the package itself stays light
+
+        value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        """The public names, loaded or not."""
+        return sorted({*globals(), *__all__})

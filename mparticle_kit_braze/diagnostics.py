@@ -7,10 +7,11 @@ logging handlers and ``on_error`` are foreign code.
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from .locks import ForkSafeLock
 
 __all__ = ["Problem", "Reporter"]
 
@@ -49,7 +50,7 @@ class Reporter:
     ) -> None:
         self._on_error = on_error
         self._logger = logger or logging.getLogger("mparticle_kit_braze")
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._counts: Counter[str] = Counter()
         self._open_episodes: set[tuple[str, str]] = set()
 
@@ -101,7 +102,3 @@ class Reporter:
         """How often each code was reported since the start."""
         with self._lock:
             return dict(self._counts)
-
-    def reset_after_fork(self) -> None:
-        """Replace the lock in a forked child: the parent's may be held by a thread that is not here."""
-        self._lock = threading.Lock()

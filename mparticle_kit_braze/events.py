@@ -6,7 +6,10 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Event", "EventType", "ScreenView"]
+from .errors import InvalidArgumentError
+from .values import describe
+
+__all__ = ["Event", "EventType", "ScreenView", "owned_event"]
 
 
 class EventType(enum.IntEnum):
@@ -26,6 +29,21 @@ class EventType(enum.IntEnum):
     OTHER = 8
     MEDIA = 9
 
+    @classmethod
+    def of(cls, value: object) -> EventType:
+        """The type from itself or its number.
+
+        Raises:
+            InvalidArgumentError: It is neither.
+        """
+        if isinstance(value, int) and not isinstance(value, bool) and value in EVENT_TYPES:
+            return EVENT_TYPES[value]
+        accepted = ", ".join(f"{member.name} ({member.value})" for member in cls)
+        raise InvalidArgumentError(f"event_type must be an EventType or its number, not {describe(value)}: {accepted}")
+
+
+EVENT_TYPES = {int(member): member for member in EventType}
+
 
 class Event:
     """A custom event: a name, a type, attributes and the time it happened.
@@ -42,6 +60,11 @@ class Event:
 
     __slots__ = ("attributes", "event_type", "name", "timestamp")
 
+    name: str
+    event_type: EventType
+    attributes: dict[str, Any]
+    timestamp: float | None
+
     def __init__(
         self,
         name: str,
@@ -51,15 +74,40 @@ class Event:
     ) -> None:
         self.name = name
         self.event_type = event_type
-        self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
+        self.attributes = dict(attributes) if attributes else {}
         self.timestamp = timestamp
 
     def with_attributes(self, attributes: Mapping[str, Any]) -> Event:
         """The same event with other attributes."""
         return Event(self.name, self.event_type, attributes, self.timestamp)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Event):
+            return NotImplemented
+        return (self.name, self.event_type, self.attributes, self.timestamp) == (
+            other.name,
+            other.event_type,
+            other.attributes,
+            other.timestamp,
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # it holds a dict
+
     def __repr__(self) -> str:
         return f"Event({self.name!r}, {self.event_type.name}, {len(self.attributes)} attributes)"
+
+
+def owned_event(name: str, event_type: EventType, attributes: dict[str, Any], timestamp: float | None) -> Event:
+    """An event that takes over the dict it is given; the quick way for who has just copied it."""
+    event = new_object(Event)
+    event.name = name
+    event.event_type = event_type
+    event.attributes = attributes
+    event.timestamp = timestamp
+    return event
+
+
+new_object = object.__new__
 
 
 class ScreenView:
@@ -67,16 +115,25 @@ class ScreenView:
 
     __slots__ = ("attributes", "name", "timestamp")
 
-    def __init__(
-        self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: float | None = None
-    ) -> None:
+    name: str
+    attributes: dict[str, Any]
+    timestamp: float | None
+
+    def __init__(self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: float | None = None) -> None:
         self.name = name
-        self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
+        self.attributes = dict(attributes) if attributes else {}
         self.timestamp = timestamp
 
     def with_attributes(self, attributes: Mapping[str, Any]) -> ScreenView:
         """The same view with other attributes."""
         return ScreenView(self.name, attributes, self.timestamp)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ScreenView):
+            return NotImplemented
+        return (self.name, self.attributes, self.timestamp) == (other.name, other.attributes, other.timestamp)
+
+    __hash__ = None  # type: ignore[assignment]  # it holds a dict
 
     def __repr__(self) -> str:
         return f"ScreenView({self.name!r}, {len(self.attributes)} attributes)"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Backoff", "Destination", "Outcome", "Record", "Request", "Response", "Verdict"]
+__all__ = ["Backoff", "Destination", "Exchange", "Outcome", "Record", "Request", "Response", "Verdict"]
 
 
 class Record(NamedTuple):
@@ -76,11 +76,20 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict with its reason (no personal data) and the seconds the server asked to wait, if it did."""
+    """A verdict with its reason (no personal data).
+
+    Attributes:
+        verdict: What it means for the records of the request.
+        reason: Why.
+        retry_after: The seconds the server asked to wait, if it did.
+        refused: With ``ACCEPTED``, the records that the server refused for good while it settled the others: their
+            position in the request, and why. They go to the dead letters.
+    """
 
     verdict: Verdict
     reason: str = ""
     retry_after: float | None = None
+    refused: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +129,13 @@ class Destination(Protocol):
 
     def undeliverable(self, records: Sequence[Record], reason: str) -> None:
         """These records were dropped or set aside for good (so a memory of what was sent must forget them)."""
+
+
+class Exchange(Protocol):
+    """A request that carries no records; made once, on the dispatcher's thread."""
+
+    def build(self, *, now: float) -> Request | None:
+        """The request; ``None`` if it has become pointless. ``now`` is wall-clock seconds since the epoch."""
+
+    def interpret(self, request: Request, response: Response) -> None:
+        """Take the answer, or the news that there was none."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..identity import IdentityType, User
     from ..storage import Storage
     from .configuration import KitConfiguration
+    from .user_handle import KitUser
 
 __all__ = ["IdentityOperation", "Kit", "KitContext"]
 
@@ -122,6 +123,11 @@ class Kit:
     def on_push_token(self, token: str) -> bool:
         """A push token; true if the kit took it."""
         return False
+
+    # -- many users ---------------------------------------------------------------------------------------------
+    def for_user(self, identities: Mapping[IdentityType, str | None], mpid: int | str | None = None) -> KitUser | None:
+        """One of many users, for ``client.for_user``; ``None`` for kits that serve the current user only."""
+        return None
 
     # -- delivery -----------------------------------------------------------------------------------------------
     def flush(self, timeout: float | None = None) -> FlushResult | None:

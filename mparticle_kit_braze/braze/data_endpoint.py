@@ -1,0 +1,375 @@
+"""The Braze SDK endpoint's ``data`` path: stored records to requests, answers to verdicts.
+
+Used by delivery on its own thread, one call at a time. It takes no lock of the client, so that a client that waits
+for delivery never waits for itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._version import __version__
+from ..clock import Clock
+from ..delivery.destination import Backoff, Outcome, Record, Request, Response, Verdict
+from ..diagnostics import Reporter
+from .authentication import AuthenticationFailure, Signatures, failure_in
+from .device import describe_device
+from .encoding import compact, quote, to_bytes
+from .limits import RequestLimiter
+from .points import PointMeter
+from .request_body import contents, leading_of_one_user
+from .server_config import is_newer
+from .state import State
+
+__all__ = ["DataEndpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a request carried, to be settled when it is answered.
+
+    Attributes:
+        epoch: The life of the user it was built in.
+        device: The text of the ``device`` object in force, sent or already known.
+        metadata: Which session and tags the metadata is for.
+        triggers: The reason why in-app messages were asked for, if they were.
+        user_id: Whose signature it carried.
+        signature: That signature.
+        points: Data points by kind.
+        merged_away: Data points saved by merging attributes.
+    """
+
+    epoch: int
+    device: str
+    metadata: str
+    triggers: str | None
+    user_id: str | None
+    signature: str | None
+    points: Mapping[str, int]
+    merged_away: int
+
+
+class DataEndpoint:
+    """A :class:`~mparticle_kit_braze.delivery.destination.Destination`.
+
+    Args:
+        api_key: The app identifier key.
+        base_url: Where paths are added.
+        state: What is remembered.
+        signatures: For SDK authentication.
+        meter: Counts data points of accepted requests.
+        reporter: Where problems go.
+        clock: Where time comes from.
+        app_version: The host app's version, sent when given.
+        sdk_metadata: Tags, sent once a session.
+        before_request: Gives what else is to be remembered now; called before each request is built.
+        on_config: Called when a new configuration came into force.
+        on_undeliverable: Called when records were lost, whose values must no longer count as sent.
+        on_triggers: Called with what an answer brought for in-app messages that were asked for; ``None`` when the
+            request failed.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str,
+        *,
+        state: State,
+        signatures: Signatures,
+        meter: PointMeter,
+        reporter: Reporter,
+        clock: Clock,
+        app_version: str | None = None,
+        sdk_metadata: Sequence[str] = (),
+        before_request: Callable[[], Mapping[str, Any]],
+        on_config: Callable[[], object],
+        on_undeliverable: Callable[[], object],
+        on_triggers: Callable[[object], object],
+    ) -> None:
+        self._api_key = api_key
+        self._base_url = base_url
+        self._state = state
+        self._signatures = signatures
+        self._meter = meter
+        self._reporter = reporter
+        self._clock = clock
+        self._app_version = app_version
+        self._sdk_metadata = list(sdk_metadata)
+        self._before_request = before_request
+        self._on_config = on_config
+        self._on_undeliverable = on_undeliverable
+        self._on_triggers = on_triggers
+        saved = state.values.get("limiter")
+        # The bucket belongs to a user: one saved in another user's life is not taken up.
+        usable = isinstance(saved, dict) and saved.get("epoch") == state.epoch
+        self._limiter = RequestLimiter(clock, saved if usable else None)
+        self._epoch = state.epoch
+
+    @property
+    def name(self) -> str:
+        """For logs and statistics."""
+        return "Braze"
+
+    @property
+    def backoff(self) -> Backoff:
+        """The back-off in force."""
+        return self._state.config.backoff
+
+    def wait_before_request(self, now: float) -> float:  # noqa: ARG002 - the limiter keeps its own time
+        """Seconds until the token bucket lets a request out."""
+        self._follow_user()
+        return self._limiter.wait(self._state.config)
+
+    def undeliverable(self, records: Sequence[Record], reason: str) -> None:  # noqa: ARG002 - which ones is no matter
+        """Records are gone for good: what they set no longer counts as sent."""
+        self._on_undeliverable()
+
+    # -- requests -----------------------------------------------------------------------------------------------
+    def build(self, records: Sequence[Record], *, attempt: int, now: float) -> Request:
+        """One request for some leading records: all of them, or with SDK authentication those of one user."""
+        state = self._state
+        state.values.reload()
+        self._follow_user()
+        adopter = state.adopter
+        user_id, used = state.user_id, len(records)
+        if self._signatures.enabled and records:
+            user_id, used = leading_of_one_user(records, adopter)
+        alias = state.alias if state.user_id is None else None
+        carried = contents(records[:used], adopter=adopter, alias=alias)
+        if carried.damaged:
+            self._reporter.report(
+                "record_damaged", "Stored attribute records could not be read and were left out", count=carried.damaged
+            )
+        signature = self._signatures.for_user(user_id)
+        # In-app messages are asked for on behalf of the current user only.
+        triggers = state.triggers_due if user_id == state.user_id else None
+        notes = self._notes(user_id, signature, triggers, carried.points(), carried.merged_away)
+        parts = [self._respond_with(user_id, alias, triggers), *carried.json_parts(), *self._about(notes, alias, now)]
+        headers = self._headers(attempt, signature, asks=triggers is not None)
+        state.values.update({**self._before_request(), "limiter": {**self._limiter.saved(), "epoch": state.epoch}})
+        return Request(f"{self._base_url}/data/", headers, b"{%b}" % b",".join(parts), used, notes)
+
+    def side_request(
+        self,
+        path: str,
+        members: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str],
+        attempt: int,
+        responds: bool,
+        now: float,
+    ) -> Request:
+        """A request without records to another path, for the current user and out of the same token bucket.
+
+        Args:
+            path: The path below the base URL.
+            members: Members of the body that are its own.
+            headers: Headers to add, or to put in place of the usual ones.
+            attempt: 1, and one more for each failed request to this path since its last success.
+            responds: Whether the body has ``respond_with``.
+            now: Seconds since the epoch.
+        """
+        state = self._state
+        state.values.reload()
+        self._follow_user()
+        alias = state.alias if state.user_id is None else None
+        signature = self._signatures.for_user(state.user_id)
+        notes = self._notes(state.user_id, signature, None, {}, 0)
+        parts = [self._respond_with(state.user_id, alias, None)] if responds else []
+        if members:
+            parts.append(to_bytes(compact(dict(members))[1:-1]))
+        parts += self._about(notes, alias, now)
+        usual = self._headers(attempt, signature, asks=False, data=False)
+        state.values.update({"limiter": {**self._limiter.saved(), "epoch": state.epoch}})
+        return Request(f"{self._base_url}/{path}", {**usual, **headers}, b"{%b}" % b",".join(parts), 0, notes)
+
+    def _notes(
+        self,
+        user_id: str | None,
+        signature: str | None,
+        triggers: str | None,
+        points: Mapping[str, int],
+        merged_away: int,
+    ) -> Notes:
+        return Notes(
+            epoch=self._state.epoch,
+            device=compact(describe_device()),
+            metadata=" ".join([self._state.session_id, *self._sdk_metadata]),
+            triggers=triggers,
+            user_id=user_id,
+            signature=signature,
+            points=points,
+            merged_away=merged_away,
+        )
+
+    def _follow_user(self) -> None:
+        if self._epoch != self._state.epoch:
+            self._epoch = self._state.epoch
+            self._limiter = RequestLimiter(self._clock)
+
+    def _respond_with(self, user_id: str | None, alias: dict[str, str] | None, triggers: str | None) -> bytes:
+        wanted: dict[str, Any] = {}
+        if triggers is not None:
+            wanted["triggers"] = True
+        if user_id is not None:
+            wanted["user_id"] = user_id
+        wanted["config"] = {"config_time": self._state.config.time}
+        if alias is not None:
+            wanted["alias"] = alias
+        return b'"respond_with":%b' % to_bytes(compact(wanted))
+
+    def _about(self, notes: Notes, alias: dict[str, str] | None, now: float) -> list[bytes]:
+        """Everything but the data: device, key, versions, ids."""
+        known = self._state.values.get("acknowledged")
+        if not isinstance(known, dict) or known.get("epoch") != notes.epoch:
+            known = {}
+        texts = []
+        if known.get("device") != notes.device:
+            texts.append(f'"device":{notes.device}')
+        texts += [f'"api_key":{quote(self._api_key)}', f'"time":{int(now)}']
+        if self._sdk_metadata and known.get("metadata") != notes.metadata:
+            texts.append(f'"sdk_metadata":{compact(self._sdk_metadata)}')
+        texts += [f'"sdk_version":{quote(__version__)}', f'"device_id":{quote(self._state.device_id)}']
+        if self._app_version is not None:
+            texts.append(f'"app_version":{quote(self._app_version)}')
+        if alias is not None:
+            texts.append(f'"alias":{compact(alias)}')
+        return [to_bytes(text) for text in texts]
+
+    def _headers(self, attempt: int, signature: str | None, *, asks: bool, data: bool = True) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "X-Braze-Api-Key": self._api_key,
+            "X-Braze-Last-Req-Ms-Ago": str(self._limiter.ms_since_last_request()),
+            "X-Braze-Req-Attempt": str(attempt),
+        }
+        remaining = self._limiter.take(self._state.config, data=data)
+        if remaining is not None:
+            headers["X-Braze-Req-Tokens-Remaining"] = str(remaining)
+        if asks:
+            headers["X-Braze-TriggersRequest"] = "true"
+            headers["X-Braze-DataRequest"] = "true"
+        if signature is not None:
+            headers["X-Braze-Auth-Signature"] = signature
+        return headers
+
+    # -- answers ------------------------------------------------------------------------------------------------
+    def interpret(self, request: Request, response: Response) -> Outcome:
+        """What an answer means; takes the configuration it brings, and hands on the triggers."""
+        answer = _parsed(response.body)
+        outcome = self._judged(request, response, answer)
+        notes: Notes = request.context
+        if notes.triggers is not None and notes.epoch == self._state.epoch:
+            brought = answer if outcome.verdict is Verdict.ACCEPTED and isinstance(answer, Mapping) else {}
+            self._on_triggers(brought.get("triggers"))
+        return outcome
+
+    def side_answer(self, request: Request, response: Response) -> tuple[Mapping[str, Any] | None, bool]:
+        """The answer to a request of :meth:`side_request`.
+
+        Returns:
+            The answer's object (empty if it is none), or ``None`` if the request failed; and whether it failed for
+            want of a good signature, which subscribers are told.
+        """
+        answer = _parsed(response.body)
+        failure = failure_in(answer, status=response.status)
+        if failure is not None:
+            self._unauthorized(request.context, *failure)
+            return None, True
+        if not 200 <= response.status < 300:
+            return None, response.status in (401, 403)
+        if not isinstance(answer, Mapping):
+            answer = {}
+        if answer.get("error"):
+            return None, False
+        self._acknowledge(request.context, {})
+        return answer, False
+
+    def _judged(self, request: Request, response: Response, answer: Any) -> Outcome:
+        if response.status == 0:
+            return Outcome(Verdict.RETRY, response.error or "connection")
+        failure = failure_in(answer, status=response.status)
+        if failure is not None:
+            return self._unauthorized(request.context, *failure)
+        if 200 <= response.status < 300:
+            return self._accepted(request, response, answer)
+        wait = self.retry_after(response.headers.get("retry-after"))
+        return Outcome(_verdict(response.status), f"HTTP {response.status}{_reason(answer)}", wait)
+
+    def _accepted(self, request: Request, response: Response, answer: object) -> Outcome:
+        if not isinstance(answer, Mapping):
+            if response.status != 204:
+                self._reporter.report(
+                    "answer_unreadable", "Braze accepted a request with an answer that is no JSON object"
+                )
+            answer = {}
+        else:
+            self._reporter.recovered("answer_unreadable")
+        if answer.get("error"):
+            return Outcome(Verdict.REFUSED, f"error in the answer{_reason(answer)}")
+        self._settle(request.context)
+        self._take_config(answer.get("config"))
+        return Outcome(Verdict.ACCEPTED)
+
+    def _settle(self, notes: Notes) -> None:
+        self._meter.spend(notes.points, notes.merged_away)
+        self._acknowledge(notes, self._state.triggers_answered(notes.triggers))
+
+    def _acknowledge(self, notes: Notes, further: Mapping[str, Any]) -> None:
+        """A request succeeded: what it told of the device is known, unless the user changed since."""
+        if notes.epoch == self._state.epoch:
+            known = {"epoch": notes.epoch, "device": notes.device, "metadata": notes.metadata}
+            self._state.values.update({"acknowledged": known, **further})
+
+    def _take_config(self, raw: object) -> None:
+        if is_newer(raw, self._state.config):
+            self._state.set_config(raw)
+            self._on_config()
+
+    def _unauthorized(self, notes: Notes, code: int, reason: str) -> Outcome:
+        failure = AuthenticationFailure(code, reason, notes.user_id, notes.signature)
+        self._signatures.tell(failure)
+        return Outcome(Verdict.UNAUTHORIZED, f"SDK authentication failed ({code} {reason})".replace(" )", ")"))
+
+    def retry_after(self, value: str | None) -> float | None:
+        """Seconds from a ``Retry-After`` header, given as a number or as a date."""
+        if value is None:
+            return None
+        value = value.strip()
+        if value.isascii() and value.replace(".", "", 1).isdigit():
+            return float(value[:18])
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - seldom needed, slow to import
+
+        try:
+            at = parsedate_to_datetime(value).timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return None
+        return max(0.0, at - self._clock.time())
+
+
+def _verdict(status: int) -> Verdict:
+    if status == 400:
+        return Verdict.REFUSED
+    if status == 413:
+        return Verdict.TOO_LARGE
+    if status in (401, 403):
+        return Verdict.UNAUTHORIZED
+    return Verdict.RETRY
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _reason(answer: object) -> str:
+    """The answer's own word for what is wrong, cut."""
+    if not isinstance(answer, Mapping):
+        return ""
+    reason = answer.get("error") or answer.get("message") or answer.get("reason")
+    return f": {str(reason)[:200]}" if reason else ""

@@ -1,0 +1,196 @@
+"""``braze.content_cards``: the cards held for the current user, their sync, and their analytics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from ...errors import InvalidArgumentError
+from ...locks import ForkSafeLock
+from .buckets import Bucket
+from .callbacks import Subscribers
+from .content_cards import CardSet, ContentCard
+from .context import Completion, Context
+from .refresh import Refresh
+from .syncs import Answer, Syncs
+
+__all__ = ["ContentCards"]
+
+MAX_SYNC_RETRIES = 14
+"""How often a request is made again because an answer asked for it (as the Web SDK)."""
+
+
+class ContentCards:
+    """Content cards for an app that presents them itself. They are kept over restarts, for the current user.
+
+    Not made by applications: see :attr:`Braze.content_cards`.
+    """
+
+    def __init__(self, context: Context, syncs: Syncs) -> None:
+        self._context = context
+        self._lock = ForkSafeLock()
+        self._set: CardSet | None = None
+        self._retries = 0
+        self._subscribers: Subscribers[tuple[ContentCard, ...]] = Subscribers(context.callbacks)
+        self._refresh = Refresh(
+            context,
+            syncs,
+            path="content_cards/sync",
+            header="X-Braze-ContentCardsRequest",
+            members=self._members,
+            take=self._take,
+            headers=lambda: {"BRAZE-SYNC-RETRY-COUNT": str(self._retries)},
+        )
+
+    # -- cards --------------------------------------------------------------------------------------------------
+    @property
+    def cards(self) -> tuple[ContentCard, ...]:
+        """The cards to show now: neither expired nor dismissed, pinned ones first, then the latest changed first.
+
+        Control cards are among them: show nothing in their place, but log the impression.
+        """
+        return self._held().visible(self._context.clock.time())
+
+    @property
+    def unviewed_count(self) -> int:
+        """How many cards to show have not been seen; control cards aside."""
+        return sum(1 for card in self.cards if not card.viewed and not card.is_control)
+
+    @property
+    def last_update(self) -> datetime | None:
+        """When the server last answered, in UTC; ``None`` for never."""
+        at = self._held().updated_at
+        return None if at is None else datetime.fromtimestamp(at, timezone.utc)
+
+    def request_refresh(self, callback: Completion | None = None) -> bool:
+        """Ask the server for the current cards.
+
+        Args:
+            callback: Called with whether that succeeded, on a thread of its own.
+
+        Returns:
+            Whether it will be asked: not while the server's configuration has cards off, nor beyond its rate limit,
+            nor while disabled. If not, ``callback`` is not called.
+
+        Raises:
+            ClosedError: The client was closed.
+        """
+        context = self._context
+        if not context.accepts() or not context.config.content_cards:
+            return False
+        with self._lock:
+            bucket = Bucket.parse(context.values.get("card_bucket"))
+            bucket_after = bucket.taken(context.config.card_limit, context.clock.time())
+            if bucket_after is None:
+                return False
+            if bucket_after is not bucket:
+                context.values.update({"card_bucket": bucket_after.to_json()})
+            self._retries = 0
+        return self._refresh.ask(callback)
+
+    def subscribe_to_updates(self, callback: Callable[[tuple[ContentCard, ...]], object]) -> Callable[[], None]:
+        """Call ``callback`` with the cards to show after each answer, on a thread of its own.
+
+        While anybody subscribes, cards are asked for at the start of every session.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        return self._subscribers.add(callback)
+
+    # -- analytics ----------------------------------------------------------------------------------------------
+    def log_impressions(self, cards: Iterable[ContentCard]) -> bool:
+        """The user sees these cards. Counted once a card and session, in one event.
+
+        Returns:
+            Whether any was logged.
+        """
+        ids = [_checked(card).id for card in ([cards] if isinstance(cards, ContentCard) else cards)]
+        if not self._context.log_once_a_session("cci", ids, lambda fresh: {"ids": fresh}):
+            return False
+        self._change(lambda held: held.with_viewed(ids))
+        return True
+
+    def log_click(self, card: ContentCard) -> bool:
+        """The user clicked a card. Counted each time.
+
+        Returns:
+            Whether it was logged: only for cards with a URL.
+        """
+        if _checked(card).url is None or not self._context.log("ccc", {"ids": [card.id]}):
+            return False
+        self._change(lambda held: held.with_clicked(card.id))
+        return True
+
+    def dismiss(self, card: ContentCard) -> bool:
+        """The user put a card away: it is gone from :attr:`cards`. Counted once.
+
+        Returns:
+            Whether it was: not if the card may not be dismissed, or is not held.
+        """
+        card_id = _checked(card).id
+        held = self._held()
+        if not card.dismissible or card_id not in held.cards or card_id in held.dismissed:
+            return False
+        if not self._context.log("ccd", {"ids": [card_id]}):
+            return False
+        self._change(lambda held: held.with_dismissed(card_id))
+        return True
+
+    # -- told by the client -------------------------------------------------------------------------------------
+    def session_began(self) -> None:
+        """Ask for the cards, if anybody waits for them."""
+        if self._subscribers:
+            self.request_refresh()
+
+    def forget_user(self) -> None:
+        """The user changed."""
+        with self._lock:
+            self._set = CardSet()
+            self._retries = 0
+
+    # -- inside -------------------------------------------------------------------------------------------------
+    def _members(self) -> Mapping[str, Any] | None:
+        held = self._held()
+        user_id = self._context.state.user_id
+        user = {} if user_id is None else {"user_id": user_id}
+        return {
+            **user,
+            "last_full_sync_at": held.last_full_sync_at,
+            "last_card_updated_at": held.last_card_updated_at,
+        }
+
+    def _take(self, answer: Answer) -> bool:
+        with self._lock:
+            merged = self._held().merged(dict(answer.body), self._context.clock.time())
+            if merged is not None:
+                self._set = merged
+                self._context.values.update({"cards": list(merged.cards.values()), "card_cursor": merged.cursor_json()})
+        if answer.retry_after is not None and self._retries < MAX_SYNC_RETRIES:
+            self._retries += 1
+            self._context.callbacks.post(self._refresh.ask, answer.retry_after)
+        if merged is None:
+            return False
+        self._subscribers.tell(merged.visible(self._context.clock.time()))
+        return True
+
+    def _held(self) -> CardSet:
+        """The cards, read from storage on first use."""
+        held = self._set
+        if held is None:
+            with self._lock:
+                values = self._context.values
+                held = self._set = CardSet.parse(values.get("cards"), values.get("card_cursor"))
+        return held
+
+    def _change(self, change: Callable[[CardSet], CardSet]) -> None:
+        with self._lock:
+            changed = self._set = change(self._held())
+            self._context.values.update({"card_cursor": changed.cursor_json()})
+
+
+def _checked(card: ContentCard) -> ContentCard:
+    if not isinstance(card, ContentCard):
+        raise InvalidArgumentError(f"card must be a ContentCard, not {type(card).__name__}")
+    return card

@@ -1,0 +1,140 @@
+"""``braze.feature_flags``: the flags held for the current user, their sync, and their impressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...errors import InvalidArgumentError
+from ...locks import ForkSafeLock
+from .callbacks import Subscribers
+from .context import Completion, Context
+from .feature_flags import FeatureFlag, parse_flags
+from .refresh import Refresh
+from .syncs import Answer, Syncs
+
+__all__ = ["FeatureFlags"]
+
+
+class FeatureFlags:
+    """Feature flags, kept over restarts for the current user and asked for at the start of every session.
+
+    Not made by applications: see :attr:`Braze.feature_flags`.
+    """
+
+    def __init__(self, context: Context, syncs: Syncs) -> None:
+        self._context = context
+        self._lock = ForkSafeLock()
+        self._flags: Mapping[str, FeatureFlag] | None = None
+        self._due = False
+        self._subscribers: Subscribers[tuple[FeatureFlag, ...]] = Subscribers(context.callbacks)
+        self._refresh = Refresh(
+            context,
+            syncs,
+            path="feature_flags/sync",
+            header="X-Braze-FeatureFlagsRequest",
+            members=self._members,
+            take=self._take,
+        )
+
+    # -- flags --------------------------------------------------------------------------------------------------
+    @property
+    def all(self) -> tuple[FeatureFlag, ...]:
+        """All flags of the current user, as of the last sync."""
+        return tuple(self._held().values())
+
+    def get(self, flag_id: str) -> FeatureFlag | None:
+        """One flag; ``None`` if the user has none of that id."""
+        return self._held().get(flag_id)
+
+    def is_enabled(self, flag_id: str, *, default: bool = False) -> bool:
+        """Whether a flag is on; ``default`` if the user has none of that id."""
+        flag = self.get(flag_id)
+        return default if flag is None else flag.enabled
+
+    def refresh(self, callback: Completion | None = None) -> bool:
+        """Ask the server for the current flags.
+
+        Args:
+            callback: Called with whether that succeeded, on a thread of its own.
+
+        Returns:
+            Whether it will be asked: not while the server's configuration has flags off, nor again within the time
+            it sets, nor while disabled. If not, ``callback`` is not called.
+
+        Raises:
+            ClosedError: The client was closed.
+        """
+        context = self._context
+        if not context.accepts() or not context.config.feature_flags:
+            return False
+        now = context.clock.time()
+        with self._lock:
+            last = context.values.get("flags_asked")
+            if isinstance(last, int | float) and last <= now < last + context.config.flag_interval:
+                return False
+            context.values.update({"flags_asked": now})
+            self._due = False
+        return self._refresh.ask(callback)
+
+    def subscribe_to_updates(self, callback: Callable[[tuple[FeatureFlag, ...]], object]) -> Callable[[], None]:
+        """Call ``callback`` with all flags after each answer, on a thread of its own.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        return self._subscribers.add(callback)
+
+    def log_impression(self, flag_id: str) -> bool:
+        """The user meets the feature. Counted once a flag and session.
+
+        Returns:
+            Whether it was logged: only for flags that are part of an experiment.
+        """
+        if not isinstance(flag_id, str):
+            raise InvalidArgumentError(f"flag_id must be text, not {type(flag_id).__name__}")
+        flag = self.get(flag_id)
+        if flag is None or flag.tracking is None:
+            return False
+        data = {"fid": flag.id, "fts": flag.tracking}
+        return self._context.log_once_a_session("ffi", [flag.id], lambda _fresh: data)
+
+    # -- told by the client -------------------------------------------------------------------------------------
+    def session_began(self) -> None:
+        """Ask for the flags, now or as soon as a configuration switches them on."""
+        self._due = not self.refresh()
+
+    def config_changed(self) -> None:
+        """A new configuration is in force."""
+        if self._due and self._context.config.feature_flags:
+            self._due = False
+            self.refresh()
+
+    def forget_user(self) -> None:
+        """The user changed."""
+        with self._lock:
+            self._flags = {}
+
+    # -- inside -------------------------------------------------------------------------------------------------
+    def _members(self) -> Mapping[str, Any] | None:
+        user_id = self._context.state.user_id
+        return {} if user_id is None else {"user_id": user_id}
+
+    def _take(self, answer: Answer) -> bool:
+        raw = answer.body.get("feature_flags")
+        flags = parse_flags(raw)
+        if flags is None:
+            return False
+        with self._lock:
+            self._flags = flags
+            self._context.values.update({"flags": raw})
+        self._subscribers.tell(tuple(flags.values()))
+        return True
+
+    def _held(self) -> Mapping[str, FeatureFlag]:
+        """The flags, read from storage on first use."""
+        flags = self._flags
+        if flags is None:
+            with self._lock:
+                flags = self._flags = parse_flags(self._context.values.get("flags")) or {}
+        return flags

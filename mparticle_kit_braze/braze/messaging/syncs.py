@@ -1,0 +1,187 @@
+"""One-shot requests to the endpoint's other paths: cards, flags, banners, templates, withdrawing a push token.
+
+They leave on delivery's thread, over its connection and out of the same token bucket as the data, but take no part
+in its queue: none of them can hold up or lose a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ...delivery.destination import Exchange, Request, Response
+from ..data_endpoint import DataEndpoint
+from ..limits import NO_PREVIOUS_REQUEST_MS
+from ..server_config import RateLimit
+from .buckets import Bucket
+from .context import Context
+
+__all__ = ["Answer", "Sync", "Syncs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request.
+
+    Attributes:
+        ok: Whether it succeeded (any 2xx without an error in the body).
+        body: The answer's object; empty if there was none.
+        status: The HTTP status; 0 when there was no answer.
+        retry_after: Seconds after which the server asks to be asked again.
+    """
+
+    ok: bool
+    body: Mapping[str, Any]
+    status: int = 0
+    retry_after: float | None = None
+
+
+FAILED = Answer(ok=False, body={})
+
+
+class Sync(Protocol):
+    """What to ask for, and what to do with the answer. Called on delivery's thread."""
+
+    @property
+    def path(self) -> str:
+        """The path below the base URL."""
+
+    @property
+    def header(self) -> str | None:
+        """The header that announces this kind of request, if it has one."""
+
+    @property
+    def responds(self) -> bool:
+        """Whether the body has ``respond_with`` instead of a user id of its own."""
+
+    def members(self) -> Mapping[str, Any] | None:
+        """The members of the body that are its own; ``None`` if nothing is to be asked any more."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Further headers."""
+
+    def answered(self, answer: Answer) -> None:
+        """Take the answer. Called exactly once, also when no request was made."""
+
+
+class Syncs:
+    """Sends syncs; keeps what the headers tell of earlier requests to each path.
+
+    Args:
+        context: The surroundings.
+        endpoint: Knows keys, device, user, signature and the token bucket.
+        call_soon: Has delivery run an exchange; says whether it will.
+    """
+
+    def __init__(self, context: Context, endpoint: DataEndpoint, call_soon: Callable[[Exchange], bool]) -> None:
+        self._context = context
+        self._endpoint = endpoint
+        self._call_soon = call_soon
+        self._paths: dict[str, _Path] = {}
+        self._held: tuple[Sync, ...] = ()
+
+    @property
+    def epoch(self) -> int:
+        """The life of the current user."""
+        return self._context.state.epoch
+
+    def send(self, sync: Sync) -> bool:
+        """Have a request made soon; whether it will be. If not, the sync is not answered."""
+        return self._call_soon(_Exchange(sync, self, self.epoch))
+
+    def resume(self) -> None:
+        """A new signature: ask again for what was refused for want of it."""
+        held, self._held = self._held, ()
+        for sync in held:
+            self.send(sync)
+
+    def forget_user(self) -> None:
+        """The user changed: earlier requests were made for another one. Counts of failures stay."""
+        self._held = ()
+        for path in list(self._paths.values()):
+            path.last = None
+
+    # -- on delivery's thread -----------------------------------------------------------------------------------
+    def request(self, sync: Sync, now: float) -> Request | None:
+        """The request for a sync; ``None`` if none is to be made."""
+        path = self._paths.setdefault(sync.path, _Path())
+        members = sync.members()
+        if members is None or not path.admits(self._context.config.limit_of(sync.path), now):
+            return None
+        clock = self._context.clock.monotonic()
+        since = NO_PREVIOUS_REQUEST_MS if path.last is None else max(0, int((clock - path.last) * 1000))
+        headers = {"X-Braze-Last-Req-Ms-Ago": str(since)}
+        if sync.header is not None:
+            headers |= {sync.header: "true", "X-Braze-DataRequest": "true"}
+        path.last = clock
+        return self._endpoint.side_request(
+            sync.path,
+            members,
+            headers={**headers, **sync.headers()},
+            attempt=1 + path.failures,
+            responds=sync.responds,
+            now=now,
+        )
+
+    def interpret(self, sync: Sync, request: Request, response: Response) -> Answer:
+        """The answer to a sync."""
+        body, unauthorized = self._endpoint.side_answer(request, response)
+        path = self._paths.setdefault(sync.path, _Path())
+        ok = body is not None
+        wait = self._endpoint.retry_after(response.headers.get("retry-after"))
+        # An answer that asks to be asked again raises the count of attempts although it succeeded.
+        path.failures = 0 if ok and wait is None else path.failures + 1
+        if unauthorized:
+            self._held = (*(held for held in self._held if held.path != sync.path), sync)
+        return Answer(ok, body if body is not None else {}, response.status, wait)
+
+
+class _Path:
+    """What is known of one path.
+
+    Attributes:
+        last: When it was last asked (monotonic); ``None`` for never.
+        failures: Failed requests since the last success.
+    """
+
+    __slots__ = ("_bucket", "failures", "last")
+
+    def __init__(self) -> None:
+        self.last: float | None = None
+        self.failures = 0
+        self._bucket = Bucket()
+
+    def admits(self, limit: RateLimit | None, now: float) -> bool:
+        """Whether the path's own limit has a token; one is taken."""
+        bucket = self._bucket.taken(limit, now)
+        if bucket is None:
+            return False
+        self._bucket = bucket
+        return True
+
+
+class _Exchange:
+    """A sync on its way through delivery, bound to the life of the user it was asked for."""
+
+    def __init__(self, sync: Sync, syncs: Syncs, epoch: int) -> None:
+        self._sync = sync
+        self._syncs = syncs
+        self._epoch = epoch
+
+    def build(self, *, now: float) -> Request | None:
+        """The request, unless it has become pointless."""
+        request = None
+        if self._is_current():
+            request = self._syncs.request(self._sync, now)
+        if request is None:
+            self._sync.answered(FAILED)
+        return request
+
+    def interpret(self, request: Request, response: Response) -> None:
+        """Hand the answer on; one for a user who is gone is no answer."""
+        answer = self._syncs.interpret(self._sync, request, response)
+        self._sync.answered(answer if self._is_current() else FAILED)
+
+    def _is_current(self) -> bool:
+        return self._syncs.epoch == self._epoch

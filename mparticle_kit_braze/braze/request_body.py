@@ -1,0 +1,131 @@
+"""Stored records to the ``events`` and ``attributes`` of a request body."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..delivery.destination import Record
+from .encoding import compact, to_bytes
+from .points import attribute_points, event_points
+from .sessions import ANONYMOUS_EVENT
+
+__all__ = ["ATTRIBUTES", "Contents", "contents", "leading_of_one_user"]
+
+ATTRIBUTES = "a"
+"""The kind of record that holds an attribute object."""
+_USER_KEY = b',"user_id":'
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a request carries.
+
+    Attributes:
+        events: Event objects, in order, as they were stored.
+        attributes: One merged object a user, in order of first appearance.
+        merged_away: Data points saved by merging.
+        damaged: Attribute records that could not be read and are not in it.
+    """
+
+    events: list[bytes]
+    attributes: list[dict[str, Any]]
+    merged_away: int
+    damaged: int
+
+    def points(self) -> Counter[str]:
+        """Data points by kind."""
+        points = event_points(self.events)
+        attributes = sum(map(attribute_points, self.attributes))
+        if attributes:
+            points["attributes"] += attributes
+        return points
+
+    def json_parts(self) -> list[bytes]:
+        """The members ``events`` and ``attributes`` of the body; one that is empty is left out."""
+        parts = []
+        if self.events:
+            parts.append(b'"events":[%b]' % b",".join(self.events))
+        if self.attributes:
+            parts.append(b'"attributes":%b' % to_bytes(compact(self.attributes)))
+        return parts
+
+
+def contents(records: Sequence[Record], *, adopter: str | None, alias: dict[str, str] | None) -> Contents:
+    """Sort records into events and merged attributes.
+
+    Args:
+        records: Stored records.
+        adopter: Who takes the anonymous user's attributes, if anyone.
+        alias: The mark on the anonymous user's events, if any.
+    """
+    events = [record.payload for record in records if record.kind != ATTRIBUTES]
+    if alias is not None:
+        mark = b',"alias":%b}' % to_bytes(compact(alias))
+        events = [
+            record.payload[:-1] + mark if record.kind == ANONYMOUS_EVENT else record.payload
+            for record in records
+            if record.kind != ATTRIBUTES
+        ]
+    merged: dict[str | None, dict[str, Any]] = {}
+    points = damaged = 0
+    for record in records:
+        if record.kind == ATTRIBUTES:
+            patch = _attributes(record)
+            if patch is None:
+                damaged += 1
+                continue
+            points += attribute_points(patch)
+            _merge(merged, patch, adopter)
+    objects = list(merged.values())
+    return Contents(events, objects, points - sum(map(attribute_points, objects)), damaged)
+
+
+def _merge(merged: dict[str | None, dict[str, Any]], patch: dict[str, Any], adopter: str | None) -> None:
+    """Later values replace earlier ones key by key, at the top and inside ``custom``; deeper ones whole."""
+    user_id = patch.get("user_id", adopter)
+    target = merged.get(user_id)
+    if target is None:
+        target = merged[user_id] = {} if user_id is None else {"user_id": user_id}
+    custom = patch.pop("custom", None)
+    target.update(patch)
+    if custom:
+        target.setdefault("custom", {}).update(custom)
+
+
+def _attributes(record: Record) -> dict[str, Any] | None:
+    try:
+        patch = json.loads(record.payload)
+    except (ValueError, RecursionError):
+        return None
+    return patch if isinstance(patch, dict) else None
+
+
+def leading_of_one_user(records: Sequence[Record], adopter: str | None) -> tuple[str | None, int]:
+    """The user of the first record, and how many leading records are that user's."""
+    user_id = _user_of(records[0], adopter)
+    used = 1
+    while used < len(records) and _user_of(records[used], adopter) == user_id:
+        used += 1
+    return user_id, used
+
+
+def _user_of(record: Record, adopter: str | None) -> str | None:
+    if record.kind == ANONYMOUS_EVENT:
+        return None
+    if record.kind == ATTRIBUTES:
+        user_id = (_attributes(record) or {}).get("user_id", adopter)
+    else:
+        # The last member of a stored event; a quote inside a text is always escaped.
+        user_id = _text(record.payload[record.payload.rfind(_USER_KEY) + len(_USER_KEY) : -1])
+    return user_id if isinstance(user_id, str) else None
+
+
+def _text(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None

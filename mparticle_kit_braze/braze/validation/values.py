@@ -1,0 +1,106 @@
+"""Texts and numbers as arguments of calls: what the SDKs read as a name, a whole number or a coordinate."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from ..encoding import checked_int, has_forbidden_character, plain_scalar
+from ..refusal import Refused
+
+__all__ = ["label", "leading_integer", "leading_number", "number_in", "required_text", "unwrapped", "whole_number"]
+
+LEADING_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.ASCII)
+LEADING_INTEGER = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
+WHOLE_NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.0*)?", re.ASCII)
+
+
+def unwrapped(value: Any) -> Any:
+    """The value of an Enum member, anything else as it is."""
+    return unwrapped(value.value) if isinstance(value, Enum) else value
+
+
+def required_text(value: Any, what: str) -> str:
+    """A text that is not empty, else refused."""
+    value = unwrapped(value)
+    if not isinstance(value, str):
+        raise Refused(f"{what} must be text, not {type(value).__name__}")
+    if not value:
+        raise Refused(f"{what} must not be empty")
+    return str.__str__(value)
+
+
+def label(value: Any, what: str, *, may_be_empty: bool = False) -> str:
+    """A name Braze takes: text without control characters (U+0000 to U+001F) and double quotes."""
+    value = unwrapped(value)
+    if not isinstance(value, str):
+        raise Refused(f"{what} must be text, not {type(value).__name__}")
+    if not value and not may_be_empty:
+        raise Refused(f"{what} must not be empty")
+    if has_forbidden_character(value):
+        raise Refused(f"{what} must not contain control characters or double quotes")
+    return str.__str__(value)
+
+
+def leading_number(text: str) -> Decimal | None:
+    """The number a text begins with (``12abc`` is 12), as the Web SDK reads numeric text; ``None`` if none."""
+    match = LEADING_NUMBER.match(text)
+    return Decimal(match[1]) if match else None
+
+
+def leading_integer(value: Any, what: str) -> int:
+    """A whole number: fractions are cut, text is read up to the first character that is no digit."""
+    value = unwrapped(value)
+    if isinstance(value, str):
+        match = LEADING_INTEGER.match(value)
+        if match is None:
+            raise Refused(f"{what} must be a number")
+        return int(match[1])
+    return int(_number(value, what))
+
+
+def whole_number(value: Any, what: str) -> int:
+    """A number without a fraction, or its text, within 64 bits."""
+    value = unwrapped(value)
+    if isinstance(value, str):
+        text = value.strip()
+        if not WHOLE_NUMBER.fullmatch(text):
+            raise Refused(f"{what} must be a whole number")
+        return checked_int(int(text.partition(".")[0]))
+    number = _number(value, what)
+    if isinstance(number, float) and not number.is_integer():
+        raise Refused(f"{what} must be a whole number")
+    return checked_int(int(number))
+
+
+def number_in(value: Any, what: str, low: float | None = None, high: float | None = None) -> int | float:
+    """A finite number, or its text, within bounds."""
+    value = unwrapped(value)
+    if isinstance(value, str):
+        try:
+            number: int | float = float(value) if "_" not in value else _not_numeric(what)
+        except ValueError:
+            raise Refused(f"{what} must be a number") from None
+        number = _number(number, what)
+    else:
+        number = _number(value, what)
+    if (low is not None and number < low) or (high is not None and number > high):
+        bounds = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
+        raise Refused(f"{what} must be {bounds}")
+    return number
+
+
+def _number(value: Any, what: str) -> int | float:
+    try:
+        number = plain_scalar(value)
+    except Refused as refused:
+        raise Refused(f"{what} must be a number; it is {refused.reason}") from None
+    if type(number) is not int and type(number) is not float:
+        raise Refused(f"{what} must be a number, not {type(value).__name__}")
+    return number
+
+
+def _not_numeric(what: str) -> float:
+    raise Refused(f"{what} must be a number")

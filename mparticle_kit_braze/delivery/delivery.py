@@ -1,0 +1,291 @@
+"""The face of delivery: one object that takes records and sees to it that they arrive."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+
+from ..clock import SYSTEM_CLOCK, Clock
+from ..diagnostics import Reporter
+from ..errors import InvalidArgumentError
+from ..storage import Storage
+from .backlog import Backlog
+from .courier import Courier
+from .destination import Destination, Exchange
+from .dispatcher import Dispatcher
+from .exchanges import Exchanges
+from .guard import Guard
+from .intake import Intake
+from .journal import newest_journal_time
+from .lease import Lease
+from .lifecycle import ExitHook, watch_forks
+from .options import DeadLetter, DeliveryOptions, DeliveryReport, DeliveryStats, FlushResult
+from .transport import Transport
+
+__all__ = ["Delivery"]
+
+FORK_PATIENCE = 0.5
+"""Seconds that a fork waits for a write to the outbox to end."""
+
+STOP_PATIENCE = 0.25
+"""Seconds that ``close`` waits for the thread to end, beyond what it was given to flush."""
+
+
+class Delivery:
+    """Takes records in, keeps them safe, and sends them in order to one destination.
+
+    ``append(kind, payload)`` takes one record and returns whether it was accepted: ``kind`` is one ASCII character,
+    ``payload`` bytes without control characters (as JSON is). When it returns, the record is safe from the death of
+    the process (in memory storage, from everything but that). It takes no lock, waits for nothing but one write
+    to a file, and never raises for trouble with disk or network. It is false when the queue is full under
+    ``drop_newest`` and after ``close()``; both are counted and reported.
+
+    All methods may be called from any thread, from signal handlers, callbacks and finalizers, and after a fork.
+
+    Args:
+        destination: Where records go; called on one thread of ours only.
+        storage: The directory for queue and journals (of one destination; processes may share it), or memory.
+        reporter: Where trouble is reported; ``storage.reporter`` by default.
+        options: See :class:`DeliveryOptions`.
+        clock: Time; another one is for tests.
+        on_delivery: Called on our thread, no lock held, with a :class:`DeliveryReport` after each request that settled
+            records.
+
+    Attributes:
+        last_activity: Wall-clock time of the newest record that an earlier process left in a journal; ``None`` if
+            none did (an orderly end leaves none).
+    """
+
+    append: Callable[[str, bytes], bool]
+
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        storage: Storage,
+        reporter: Reporter | None = None,
+        options: DeliveryOptions | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        on_delivery: Callable[[DeliveryReport], object] | None = None,
+    ) -> None:
+        reporter = reporter or storage.reporter
+        options = options or DeliveryOptions()
+        directory = storage.path
+        self._options = options
+        self._reporter = reporter
+        self._clock = clock
+        self._guard = guard = Guard()
+        self._lease = Lease(directory / "lease.lock" if directory else None)
+        self._transport = Transport(options.connect_timeout, options.read_timeout)
+        self._intake = intake = Intake(directory, options=options, reporter=reporter, clock=clock, guard=guard)
+        self._backlog = backlog = Backlog(
+            directory, intake, options=options, reporter=reporter, clock=clock, guard=guard
+        )
+        self._exit_hook = exit_hook = ExitHook(self._at_exit)
+        self._courier = Courier(
+            destination,
+            backlog,
+            self._transport,
+            options=options,
+            reporter=reporter,
+            clock=clock,
+            on_delivery=on_delivery,
+        )
+        self._dispatcher = Dispatcher(
+            destination.name,
+            courier=self._courier,
+            exchanges=Exchanges(destination, self._transport, reporter, clock),
+            backlog=backlog,
+            intake=intake,
+            lease=self._lease,
+            options=options,
+            reporter=reporter,
+            clock=clock,
+            on_start=exit_hook.arm,
+        )
+        self.append = intake.append
+        self.last_activity = newest_journal_time(directory) if directory else None
+        self._finalizer = weakref.finalize(self, self._dispatcher.finish)
+        self._finalizer.atexit = False
+        watch_forks(self)
+        if backlog.has_leftovers():
+            self.flush_soon()
+
+    # -- sending ------------------------------------------------------------------------------------------------
+    def flush_soon(self, *, ignore_backoff: bool = False) -> None:
+        """Ask for a request now instead of at the interval; never waits.
+
+        Args:
+            ignore_backoff: Try also while our own back-off lasts, as an explicit flush of the SDKs does.
+        """
+        if not self._intake.closed:
+            self._dispatcher.request(ignore_backoff=ignore_backoff)
+
+    def call_soon(self, exchange: Exchange) -> bool:
+        """Make a request that carries no records, on our thread, as soon as the rate limit lets it out; never waits.
+
+        Returns:
+            Whether it is taken on: not after :meth:`close`. What has not been made by then never is.
+        """
+        if self._intake.closed:
+            return False
+        self._dispatcher.exchanges.add(exchange)
+        self._dispatcher.wake()
+        return True
+
+    def flush(self, timeout: float | None = None) -> FlushResult:
+        """Send what is queued, and wait for it.
+
+        Our own back-off is ignored, a wait the server asked for is not. Called by a callback on our thread, or by a
+        signal handler that interrupted us at work on the queue, it only asks for a request.
+
+        Args:
+            timeout: Seconds to wait at most; ``None`` waits as long as requests succeed, and returns after
+                the first that fails.
+
+        Returns:
+            What came of it: once all that was queued is settled, at the time-out, or when no further attempt fits.
+
+        Raises:
+            InvalidArgumentError: ``timeout`` is not a number of seconds from 0 up.
+        """
+        check_timeout(timeout)
+        dispatcher, queued = self._dispatcher, self._backlog.queued
+        if self._intake.closed or not (dispatcher.running or queued):
+            return FlushResult()
+        if dispatcher.is_current_thread() or self._guard.is_mine():
+            self.flush_soon(ignore_backoff=True)
+            return FlushResult(kept=queued)
+        start = self._courier.tally()
+        ticket = dispatcher.flush(None if timeout is None else self._clock.monotonic() + timeout)
+        if ticket is not None and dispatcher.wait_for(ticket, timeout) and ticket.result is not None:
+            return ticket.result
+        return self._courier.tally().since(start, max(1, self._backlog.queued))
+
+    def resume(self) -> None:
+        """There are new credentials: leave the hold after an authentication failure and try at once."""
+        if self._courier.unauthorized:
+            self._courier.unauthorized = False
+            self._reporter.recovered("delivery_unauthorized", "Sending goes on with new credentials")
+            self.flush_soon(ignore_backoff=True)
+
+    def pause(self) -> None:
+        """Send nothing until :meth:`unpause`; records are still accepted and kept."""
+        self._courier.paused = True
+
+    def unpause(self) -> None:
+        """Go on sending."""
+        self._courier.paused = False
+        if self._dispatcher.running:
+            self.flush_soon()
+
+    def clear(self) -> int:
+        """Discard everything queued, that of other processes on the directory included; dead letters stay.
+
+        A request on its way cannot be called back. The destination is not told.
+
+        Returns:
+            How many records that was; those of other processes' journals are not counted.
+        """
+        return self._backlog.clear()
+
+    def close(self, timeout: float) -> FlushResult:
+        """Flush, accept nothing any more, and end the thread. Later calls do nothing.
+
+        Args:
+            timeout: Seconds to wait at most for the flush.
+
+        Raises:
+            InvalidArgumentError: ``timeout`` is not a number of seconds from 0 up.
+        """
+        check_timeout(timeout)
+        if self._intake.closed:
+            return FlushResult()
+        self._exit_hook.disarm()
+        self._finalizer.detach()
+        return self._end(timeout, for_good=True)
+
+    def _at_exit(self) -> None:
+        """The process ends. A record that comes even later is still written to a journal, for the next start."""
+        if not self._intake.closed:
+            self._end(self._options.exit_timeout, for_good=False)
+
+    def _end(self, timeout: float, *, for_good: bool) -> FlushResult:
+        result = self.flush(timeout)
+        quiet = self._intake.shut(for_good=for_good)
+        if self._dispatcher.stop(STOP_PATIENCE if result.complete else 0.0):
+            self._backlog.release_journal(quiet=quiet)
+        if result.kept and not self._backlog.is_durable:
+            self._intake.dropped["closed"] += result.kept
+            self._reporter.report(
+                "record_dropped",
+                "Records kept in memory are lost with the end of delivery",
+                key="end",
+                count=result.kept,
+            )
+        return result
+
+    # -- figures ------------------------------------------------------------------------------------------------
+    def stats(self) -> DeliveryStats:
+        """Figures of this process, and of the queue it shares."""
+        intake, courier = self._intake, self._courier
+        totals = self._backlog.ask(lambda outbox: outbox.totals(), None)
+        oldest = self._backlog.ask(lambda outbox: outbox.oldest_time(), None)
+        return DeliveryStats(
+            queued=(totals.records if totals else 0) + intake.pending,
+            bytes=(totals.bytes if totals else 0) + intake.pending_bytes,
+            oldest_age=None if oldest is None else max(0.0, self._clock.time() - oldest),
+            sent=courier.sent,
+            retried=courier.retried,
+            dropped=dict(intake.dropped),
+            dead=self._backlog.ask(lambda outbox: outbox.count_dead_letters(), 0),
+            last_error=courier.last_error,
+            next_attempt=self._dispatcher.next_attempt(),
+        )
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """The records that were refused for good, oldest first."""
+        return self._backlog.ask(lambda outbox: outbox.dead_letters(), [])
+
+    def retry_dead_letters(self) -> int:
+        """Queue all dead letters again, behind what is queued; returns how many."""
+        revived = self._backlog.ask(lambda outbox: outbox.revive_dead_letters(self._clock.time()), 0)
+        if revived:
+            self.flush_soon()
+        return revived
+
+    def delete_dead_letters(self) -> int:
+        """Discard all dead letters; returns how many."""
+        return self._backlog.ask(lambda outbox: outbox.delete_dead_letters(), 0)
+
+    # -- forks --------------------------------------------------------------------------------------------------
+    def before_fork(self) -> None:
+        """Have no write under way and no database open at the fork; waits for that, but not long."""
+        if self._guard.acquire(timeout=FORK_PATIENCE):
+            self._backlog.disconnect()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the outbox is opened again when it is needed."""
+        if self._guard.is_mine():
+            self._guard.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin afresh: what is unsent stays the parent's, and so do its thread, lease and connections."""
+        clean = self._guard.is_mine() and self._backlog.is_disconnected
+        self._guard.reset()
+        self._lease.abandon()
+        self._transport.abandon()
+        if self._intake.journal is not None:
+            self._intake.journal.release()
+        self._intake.reset()
+        self._backlog.reset_after_fork(clean=clean)
+        self._courier.reset()
+        self._dispatcher.reset()
+
+
+def check_timeout(timeout: object) -> None:
+    """Raise unless this is ``None`` or a number of seconds."""
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
+        raise InvalidArgumentError(f"timeout must be a number of seconds from 0 up, or None, not {timeout!r}")

@@ -1,0 +1,299 @@
+"""The outbox: an SQLite file holding the queue in order, the dead letters, and how far each journal was absorbed.
+
+Every change is one transaction, and what is absorbed from a journal is committed together with the offset
+reached in it: a crash at any point neither loses nor doubles a record. The file is open only while it is worked on,
+so that a fork finds no connection to inherit (SQLite forbids carrying one over).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from .destination import Record
+from .guard import Guard
+from .options import DeadLetter
+from .schema import connect
+
+__all__ = ["DEAD_LETTER_LIMIT", "NONE_DEAD", "Outbox", "Totals", "frame_of"]
+
+NONE_DEAD: Mapping[int, str] = MappingProxyType({})
+
+DEAD_LETTER_LIMIT = 10_000
+"""The most dead letters kept; the oldest give way."""
+
+COMPACT_PAGES = 4096
+"""An emptied file with more free pages than this is given back to the file system."""
+
+
+class Totals(NamedTuple):
+    """The id of the next record, and how many records and payload bytes are queued."""
+
+    next_id: int
+    records: int
+    bytes: int
+
+
+class Outbox:
+    """The queue of one directory (or of memory), shared by all processes that use it.
+
+    Methods raise ``sqlite3.Error`` or ``OSError`` when the file cannot be used, and :class:`NewerSchemaError`.
+
+    Args:
+        path: The file; ``None`` for memory.
+        guard: See :class:`Guard`.
+    """
+
+    def __init__(self, path: Path | None, guard: Guard) -> None:
+        self.path = path
+        self._guard = guard
+        self._connection: sqlite3.Connection | None = None
+        self._sessions = 0
+
+    # -- life ---------------------------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def session(self) -> Iterator[Outbox]:
+        """Keep the file open between several calls."""
+        with self._guard:
+            self._sessions += 1
+        try:
+            yield self
+        finally:
+            with self._guard:
+                self._sessions -= 1
+                if not self._sessions:
+                    self.disconnect()
+
+    def disconnect(self) -> bool:
+        """Close the file until it is needed again; false in the middle of a transaction. Memory stays."""
+        with self._guard:
+            connection = self._connection
+            if connection is None or self.path is None:
+                return True
+            if connection.in_transaction:
+                return False
+            self._connection = None
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+            return True
+
+    @property
+    def is_disconnected(self) -> bool:
+        """Whether no file is open; memory does not count."""
+        return self._connection is None or self.path is None
+
+    def abandon(self) -> sqlite3.Connection | None:
+        """In a forked child: let go of the parent's connection without closing it; the caller keeps it referenced."""
+        connection, self._connection, self._sessions = self._connection, None, 0
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connect(self.path)
+        return self._connection
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self.session(), self._guard:
+            connection = self._open()
+            if connection.in_transaction:  # we interrupted ourselves, in a signal handler: one commit for both
+                yield connection
+                return
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    # -- filling ------------------------------------------------------------------------------------------------
+    def offsets(self) -> dict[str, int]:
+        """How far each known journal was absorbed."""
+        with self.session(), self._guard:
+            return dict(self._open().execute("SELECT name, offset FROM journals").fetchall())
+
+    def absorb(
+        self, name: str, read: Callable[[int], tuple[list[bytes], int]], now: float, *, least: int = 0
+    ) -> tuple[int, int]:
+        """Take over a stretch of a journal.
+
+        Args:
+            name: The journal.
+            read: Given the offset reached so far, returns frames and the offset behind them.
+            now: Wall-clock seconds.
+            least: An offset known to have been reached, should this outbox not know it.
+
+        Returns:
+            The offset reached, and how many records that was.
+        """
+        with self._transaction() as connection:
+            row = connection.execute("SELECT offset FROM journals WHERE name = ?", (name,)).fetchone()
+            offset = max(row[0] if row else 0, least)
+            frames, end = read(offset)
+            if end != offset:
+                self._insert(connection, frames, now)
+                connection.execute("INSERT OR REPLACE INTO journals VALUES (?, ?)", (name, end))
+        return end, len(frames)
+
+    def add(self, frames: Sequence[bytes], now: float, *, offsets: Sequence[tuple[str, int]] = ()) -> None:
+        """Queue frames that come from no journal, and note journals' offsets with them."""
+        with self._transaction() as connection:
+            self._insert(connection, frames, now)
+            connection.executemany("INSERT OR REPLACE INTO journals VALUES (?, ?)", offsets)
+
+    def forget_journals(self, names: Sequence[str]) -> None:
+        """Drop the offsets of journals whose files are gone."""
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM journals WHERE name = ?", [(name,) for name in names])
+
+    @staticmethod
+    def _insert(connection: sqlite3.Connection, frames: Sequence[bytes], now: float) -> None:
+        if not frames:
+            return
+        first = totals_of(connection).next_id
+        rows = [(number, int(now), frame) for number, frame in enumerate(frames, first)]
+        connection.executemany("INSERT INTO records VALUES (?, ?, ?)", rows)
+        connection.execute(
+            "UPDATE totals SET next_id = next_id + ?, records = records + ?, bytes = bytes + ?",
+            (len(frames), len(frames), sum(map(len, frames))),
+        )
+
+    # -- reading ------------------------------------------------------------------------------------------------
+    def totals(self) -> Totals:
+        """How much is queued."""
+        with self.session(), self._guard:
+            return totals_of(self._open())
+
+    def first_id(self) -> int | None:
+        """The id of the oldest record."""
+        with self.session(), self._guard:
+            row = self._open().execute("SELECT id FROM records ORDER BY id LIMIT 1").fetchone()
+            return None if row is None else int(row[0])
+
+    def count_before(self, end_id: int) -> int:
+        """How many records with smaller ids are queued."""
+        with self.session(), self._guard:
+            row = self._open().execute("SELECT count(*) FROM records WHERE id < ?", (end_id,)).fetchone()
+            return int(row[0])
+
+    def oldest_time(self) -> float | None:
+        """When the oldest record was absorbed, wall-clock seconds."""
+        with self.session(), self._guard:
+            row = self._open().execute("SELECT time FROM records ORDER BY id LIMIT 1").fetchone()
+            return None if row is None else float(row[0])
+
+    def peek(self, most: int, most_bytes: int, *, skip: int = 0) -> list[Record]:
+        """The leading records, which stay queued.
+
+        Args:
+            most: At most so many.
+            most_bytes: At most so many bytes; the first record comes in any case.
+            skip: Leading records to pass over.
+        """
+        records: list[Record] = []
+        room = most_bytes
+        with self.session(), self._guard:
+            cursor = self._open().execute("SELECT id, frame FROM records ORDER BY id LIMIT ? OFFSET ?", (most, skip))
+            for number, frame in cursor:
+                room -= len(frame)
+                if room < 0 and records:
+                    break
+                records.append(Record(number, chr(frame[0]), frame[1:]))
+            cursor.close()
+        return records
+
+    # -- emptying -----------------------------------------------------------------------------------------------
+    def delete(self, records: Sequence[Record], *, dead: Mapping[int, str] = NONE_DEAD, now: float = 0.0) -> int:
+        """Remove consecutive records, as :meth:`peek` returned them.
+
+        Args:
+            records: These.
+            dead: Those of them that become dead letters: their position, and why.
+            now: Wall-clock seconds, for the dead letters.
+
+        Returns:
+            How many old dead letters gave way.
+        """
+        with self._transaction() as connection:
+            self._delete(connection, records)
+            if not dead:
+                return 0
+            rows = [(now, frame_of(records[index]), dead[index]) for index in sorted(dead)]
+            connection.executemany("INSERT INTO dead_letters (time, frame, reason) VALUES (?, ?, ?)", rows)
+            return connection.execute(
+                "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?", (DEAD_LETTER_LIMIT,)
+            ).rowcount
+
+    @staticmethod
+    def _delete(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+        span = (records[0].id, records[-1].id)
+        gone = connection.execute("DELETE FROM records WHERE id BETWEEN ? AND ?", span).rowcount
+        if gone == len(records):
+            size = sum(len(record.payload) for record in records) + gone
+            connection.execute("UPDATE totals SET records = records - ?, bytes = bytes - ?", (gone, size))
+        else:  # the queue was cleared or trimmed meanwhile
+            connection.execute(
+                "UPDATE totals SET records = (SELECT count(*) FROM records),"
+                " bytes = (SELECT coalesce(sum(length(frame)), 0) FROM records)"
+            )
+
+    def clear(self, offsets: Sequence[tuple[str, int]] = ()) -> int:
+        """Remove every record, and take journals for absorbed up to these offsets; returns how many there were."""
+        with self._transaction() as connection:
+            records = totals_of(connection).records
+            connection.executemany("INSERT OR REPLACE INTO journals VALUES (?, ?)", offsets)
+            connection.execute("DELETE FROM records")
+            connection.execute("UPDATE totals SET records = 0, bytes = 0")
+        return records
+
+    def compact(self) -> None:
+        """Give the space of an emptied file back; best effort."""
+        with self.session(), self._guard, contextlib.suppress(sqlite3.Error):
+            connection = self._open()
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            if free > COMPACT_PAGES and not connection.in_transaction:
+                connection.execute("VACUUM")
+
+    # -- dead letters -------------------------------------------------------------------------------------------
+    def dead_letters(self) -> list[DeadLetter]:
+        """All dead letters, oldest first."""
+        with self.session(), self._guard:
+            rows = self._open().execute("SELECT id, frame, reason, time FROM dead_letters ORDER BY id").fetchall()
+        return [DeadLetter(number, chr(frame[0]), frame[1:], reason, time) for number, frame, reason, time in rows]
+
+    def count_dead_letters(self) -> int:
+        """How many dead letters are kept."""
+        with self.session(), self._guard:
+            return int(self._open().execute("SELECT count(*) FROM dead_letters").fetchone()[0])
+
+    def revive_dead_letters(self, now: float) -> int:
+        """Queue all dead letters again, behind what is queued; returns how many."""
+        with self._transaction() as connection:
+            rows = connection.execute("SELECT frame FROM dead_letters ORDER BY id").fetchall()
+            self._insert(connection, [frame for (frame,) in rows], now)
+            connection.execute("DELETE FROM dead_letters")
+        return len(rows)
+
+    def delete_dead_letters(self) -> int:
+        """Remove all dead letters; returns how many."""
+        with self._transaction() as connection:
+            return connection.execute("DELETE FROM dead_letters").rowcount
+
+
+def frame_of(record: Record) -> bytes:
+    """A record as it is stored."""
+    return record.kind.encode() + record.payload
+
+
+def totals_of(connection: sqlite3.Connection) -> Totals:
+    """The totals as this connection sees them."""
+    row = connection.execute("SELECT next_id, records, bytes FROM totals").fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError("the totals are missing")
+    return Totals(*row)

@@ -1,0 +1,9 @@
+"""The kit framework: the contract of kits, their configuration, filters and rules, and the routing of calls."""
+
+from __future__ import annotations
+
+from .configuration import Filters, KitConfiguration
+from .kit import Kit, KitContext
+from .statistics import ClientStats
+
+__all__ = ["ClientStats", "Filters", "Kit", "KitConfiguration", "KitContext"]

@@ -1,0 +1,25 @@
+"""A local Braze on loopback: the SDK endpoint with strict checks, user profiles and scripted faults.
+
+It is an independent check of the client and shares none of its code.
+"""
+
+from __future__ import annotations
+
+from .checks import RequestProblem
+from .profiles import Activity, Location, SessionRecord, UserProfile
+from .recorder import SandboxCounts, SandboxRequest
+from .replies import Reply
+from .server import DEFAULT_CONFIG, Sandbox
+
+__all__ = [
+    "DEFAULT_CONFIG",
+    "Activity",
+    "Location",
+    "Reply",
+    "RequestProblem",
+    "Sandbox",
+    "SandboxCounts",
+    "SandboxRequest",
+    "SessionRecord",
+    "UserProfile",
+]

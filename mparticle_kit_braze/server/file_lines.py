@@ -1,0 +1,111 @@
+"""Reading large files of doubtful quality: line by line, with line numbers and byte offsets, in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+__all__ = ["FileLine", "csv_rows", "read_lines"]
+
+MAX_RECORD_LINES = 100
+"""The most lines one CSV record with line breaks in quotes may have."""
+
+_SKIP_CHUNK = 1 << 20
+
+
+class FileLine(NamedTuple):
+    """One line.
+
+    Attributes:
+        number: Its number, from 1.
+        end: The byte offset behind it.
+        text: Its text without the line break; ``None`` if it cannot be read.
+        problem: Why it cannot be read.
+    """
+
+    number: int
+    end: int
+    text: str | None
+    problem: str = ""
+
+
+class CsvRow(NamedTuple):
+    """One CSV record.
+
+    Attributes:
+        number: The number of its first line.
+        end: The byte offset behind it.
+        values: Its values; ``None`` if it cannot be read.
+        problem: Why it cannot be read.
+    """
+
+    number: int
+    end: int
+    values: list[str] | None
+    problem: str = ""
+
+
+def read_lines(file: BinaryIO, *, first_number: int = 1, max_bytes: int = 1_000_000) -> Iterator[FileLine]:
+    """The lines from the file's position on. A line that is too long or not UTF-8 comes with its problem.
+
+    Args:
+        file: A file opened in binary mode.
+        first_number: The number of the next line.
+        max_bytes: Longer lines are passed over without being held in memory.
+    """
+    number, end = first_number, file.tell()
+    while raw := file.readline(max_bytes + 1):
+        end += len(raw)
+        if len(raw) > max_bytes and not raw.endswith(b"\n"):
+            while raw := file.readline(_SKIP_CHUNK):
+                end += len(raw)
+                if raw.endswith(b"\n"):
+                    break
+            yield FileLine(number, end, None, f"the line has more than {max_bytes:,} bytes")
+        else:
+            if end == len(raw):
+                raw = raw.removeprefix(b"\xef\xbb\xbf")
+            try:
+                yield FileLine(number, end, raw.rstrip(b"\r\n").decode("utf-8"))
+            except UnicodeDecodeError as error:
+                yield FileLine(number, end, None, f"the line is not UTF-8 (byte {error.start + 1})")
+        number += 1
+
+
+def csv_rows(lines: Iterator[FileLine], delimiter: str = ",") -> Iterator[CsvRow]:
+    """CSV records. A quotation mark that is never closed costs its own line, not the rest of the file."""
+    pending: deque[FileLine] = deque()
+    while True:
+        line = pending.popleft() if pending else next(lines, None)
+        if line is None:
+            return
+        if line.text is None:
+            yield CsvRow(line.number, line.end, None, line.problem)
+        elif line.text.strip():
+            yield _row(line, lines, pending, delimiter)
+
+
+def _row(first: FileLine, lines: Iterator[FileLine], pending: deque[FileLine], delimiter: str) -> CsvRow:
+    """Parse one record, taking further lines while a quotation mark is open; lines not needed go back to ``pending``."""
+    taken = [first]
+    text = first.text or ""
+    while True:
+        try:
+            (values,) = csv.reader([text], delimiter=delimiter, strict=True)
+        except (csv.Error, ValueError) as error:
+            problem = str(error)
+        else:
+            return CsvRow(first.number, taken[-1].end, values)
+        following = None
+        if "unexpected end of data" in problem and len(taken) < MAX_RECORD_LINES:
+            following = pending.popleft() if pending else next(lines, None)
+        if following is not None and following.text is not None:
+            taken.append(following)
+            text = f"{text}\n{following.text}"
+            continue
+        if following is not None:
+            pending.appendleft(following)
+        pending.extendleft(reversed(taken[1:]))
+        return CsvRow(first.number, first.end, None, f"the line is not CSV ({problem})")

@@ -1,0 +1,166 @@
+"""Values on their way to the REST API: Python values to JSON, type detection, times, text length."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import json
+import math
+import re
+from decimal import Decimal
+from typing import Any
+
+from .settings import Typing
+
+__all__ = [
+    "MAX_TEXT",
+    "JsonObject",
+    "UnsupportedValueError",
+    "compact_json",
+    "detect",
+    "is_time_text",
+    "iso_time",
+    "list_of",
+    "scalar",
+    "strip_dollar",
+    "typed",
+]
+
+JsonObject = dict[str, Any]
+
+MAX_TEXT = 255
+"""Longest key, name and string value that Braze keeps, in characters."""
+
+_LONG = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+_INT64 = range(-(2**63), 2**63)
+
+# The forms the REST API reads as a time; everything else stays text.
+_TIME_FORMS = (
+    re.compile(r"\d{4}-\d\d-\d\d"),
+    re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"),
+    re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d([.,:]\d{1,9})?)?\s?([Zz]|[+-]\d\d:?(\d\d)?)?"),
+    re.compile(r"\d\d/\d\d/\d{4}"),
+    re.compile(r"[A-Z][a-z]{2} (\d\d|[A-Z][a-z]{2}) \d\d \d\d:\d\d:\d\d[. ][A-Z+-][A-Za-z0-9:+-]* \d{4}"),
+)
+
+
+class UnsupportedValueError(Exception):
+    """A value has no form that Braze takes. The text says why, without the value."""
+
+
+def compact_json(value: Any) -> bytes:
+    """JSON without blanks, as UTF-8. Lone surrogates become ``?``, for which JSON has no bytes.
+
+    Raises:
+        UnsupportedValueError: It holds something JSON does not know.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnsupportedValueError("cannot be written as JSON") from error
+    return text.encode("utf-8", "replace")
+
+
+def strip_dollar(key: str) -> str:
+    """The key without its leading dollar signs, which Braze does not take."""
+    return key.lstrip("$")
+
+
+def iso_time(moment: float | dt.datetime) -> str:
+    """A time as ISO 8601 in UTC with ``Z``, to the millisecond; naive date-times count as UTC.
+
+    Raises:
+        UnsupportedValueError: It lies outside the years 1 to 9999.
+    """
+    try:
+        if isinstance(moment, dt.datetime):
+            moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.timezone.utc)
+            moment = moment.astimezone(dt.timezone.utc)
+        else:
+            moment = dt.datetime.fromtimestamp(moment, dt.timezone.utc)
+    except (OverflowError, ValueError, OSError) as error:
+        raise UnsupportedValueError("lies outside the years 1 to 9999") from error
+    milliseconds = moment.microsecond // 1000
+    fraction = f".{milliseconds:03d}" if milliseconds else ""
+    # Not strftime: it leaves out the leading zeros of years before 1000 on some systems.
+    return f"{moment.replace(tzinfo=None, microsecond=0).isoformat()}{fraction}Z"
+
+
+def is_time_text(value: object) -> bool:
+    """Whether the REST API reads this as a time."""
+    return isinstance(value, str) and any(form.fullmatch(value.strip()) for form in _TIME_FORMS)
+
+
+def detect(text: str) -> str | int | float | bool:
+    """The type of a text: the first of Boolean, Long, Double, Date, String that fits (a date stays ISO text).
+
+    Source: mParticle's Braze page, Enable API Custom Attribute Type Detection.
+    """
+    trimmed = text.strip()
+    lowered = trimmed.lower()
+    if lowered in ("true", "false"):
+        return lowered == "true"
+    if len(trimmed) <= 400:
+        if _LONG.fullmatch(trimmed) and int(trimmed) in _INT64:
+            return int(trimmed)
+        if _DOUBLE.fullmatch(trimmed):
+            number = float(trimmed)
+            if math.isfinite(number):
+                return number
+    return text
+
+
+def scalar(value: Any) -> str | int | float | bool:
+    """A Python value as a JSON scalar.
+
+    Text, bool, int and finite float as they are; Decimal as a number; Enum by its value; date-time as UTC ISO 8601;
+    date as that day's midnight.
+
+    Raises:
+        UnsupportedValueError: It has no such form (a mapping, a list, ``None``, not-a-number).
+    """
+    if isinstance(value, enum.Enum):
+        return scalar(value.value)
+    if isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise UnsupportedValueError("is not a finite number")
+        return int(value) if value == value.to_integral_value() and abs(value) < 2**63 else float(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise UnsupportedValueError("is not a finite number")
+        return value
+    if isinstance(value, dt.datetime):
+        return iso_time(value)
+    if isinstance(value, dt.date):
+        return f"{value.isoformat()}T00:00:00Z"
+    raise UnsupportedValueError("is neither text, number, boolean nor date")
+
+
+def typed(value: Any, typing: Typing) -> str | int | float | bool:
+    """A scalar under the connection's typing: as text, with its type guessed from text, or as it is.
+
+    Raises:
+        UnsupportedValueError: As :func:`scalar`.
+    """
+    plain = scalar(value)
+    if typing == "native":
+        return plain
+    if typing == "detected":
+        return detect(plain) if isinstance(plain, str) else plain
+    if isinstance(plain, bool):
+        return "true" if plain else "false"
+    return plain if isinstance(plain, str) else repr(plain)
+
+
+def list_of(value: Any) -> list[Any] | None:
+    """The members of a list-like value, ``None`` if it is none (text and mappings are not)."""
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    return None

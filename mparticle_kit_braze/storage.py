@@ -1,0 +1,388 @@
+"""Where state lives: a private directory (or memory), and small key-value files inside it.
+
+Owns the choice of the directory, its permissions, and :class:`KeyValues`, a write-through cache over one
+SQLite file. Trouble with the disk is reported, never raised: state then lives in memory until the process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .diagnostics import Reporter
+from .errors import InvalidArgumentError
+from .locks import ForkSafeLock
+
+__all__ = ["KeyValues", "Storage"]
+
+APPLICATION = "mparticle_kit_braze"
+MEMORY = ":memory:"
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process that is writing the same file."""
+
+
+class Storage:
+    """A directory of our own, or memory.
+
+    Made with :meth:`open` and :meth:`directory`; asking twice for the same subdirectory or key-value file of
+    one storage gives the same object, so that its cache is shared.
+
+    Attributes:
+        path: The directory; ``None`` for memory.
+        reporter: Where trouble is reported.
+    """
+
+    def __init__(self, path: Path | None, reporter: Reporter) -> None:
+        self.path = path
+        self.reporter = reporter
+        self._lock = ForkSafeLock()
+        self._directories: dict[str, Storage] = {}
+        self._files: dict[str, KeyValues] = {}
+
+    @classmethod
+    def open(cls, location: str | os.PathLike[str] | None, reporter: Reporter) -> Storage:
+        """Open a storage directory, creating it for this user alone (mode 0700).
+
+        Args:
+            location: A directory; ``None`` for the user's data directory; ``":memory:"`` for nothing on disk.
+            reporter: Where trouble is reported. A directory that cannot be created or written is reported once
+                (``storage_unavailable``) and memory is used instead.
+
+        Raises:
+            InvalidArgumentError: ``location`` is neither a path nor ``None``, or an empty one.
+        """
+        if location is None:
+            import platformdirs  # noqa: PLC0415  # not needed by who names a directory
+
+            path = Path(platformdirs.user_data_dir(APPLICATION, appauthor=False))
+        elif not isinstance(location, str | os.PathLike):
+            raise InvalidArgumentError(f"storage must be a directory, ':memory:' or None, not {location!r}")
+        elif not (text := os.fspath(location)):
+            raise InvalidArgumentError("storage is empty; give a directory, ':memory:' or None")
+        elif text == MEMORY:
+            return cls(None, reporter)
+        else:
+            path = Path(text).expanduser().absolute()
+        try:
+            prepare_directory(path)
+        except (OSError, ValueError) as error:
+            reporter.report(
+                "storage_unavailable",
+                f"The storage directory cannot be used ({type(error).__name__}); state and queue live in memory only",
+                key=str(path),
+                exception=error,
+            )
+            return cls(None, reporter)
+        return cls(path, reporter)
+
+    def directory(self, name: str) -> Storage:
+        """A private subdirectory; characters that file systems treat specially are replaced."""
+        name = safe_name(name)
+        with self._lock:
+            known = self._directories.get(name)
+        if known is not None:
+            return known
+        made = Storage(None, self.reporter) if self.path is None else Storage.open(self.path / name, self.reporter)
+        with self._lock:
+            return self._directories.setdefault(name, made)
+
+    def key_values(self, name: str = "state") -> KeyValues:
+        """The key-value file of that name, opened on first use."""
+        name = safe_name(name)
+        with self._lock:
+            known = self._files.get(name)
+            if known is None or known.closed:
+                path = None if self.path is None else self.path / f"{name}.db"
+                known = self._files[name] = KeyValues(path, self.reporter)
+            return known
+
+    def __repr__(self) -> str:
+        return f"Storage({MEMORY if self.path is None else str(self.path)!r})"
+
+
+class KeyValues:
+    """Small JSON values by key: read from memory, written through to one SQLite file.
+
+    Reads see what this process wrote and what :meth:`reload` found; other processes may share the file. A
+    value is on the disk when :meth:`set` returns (safe from the death of the process). If the disk refuses,
+    the value stays in memory and the trouble is reported once per episode (``storage_write_failed``). A damaged
+    file is renamed to ``<name>.damaged-<n>``, reported (``storage_damaged``), and a fresh one begun.
+
+    Safe to use from several threads, and in a forked child, which opens the file anew.
+    """
+
+    def __init__(self, path: Path | None, reporter: Reporter) -> None:
+        self.closed = False
+        self._path = path
+        self._reporter = reporter
+        self._lock = ForkSafeLock()
+        self._pid = os.getpid()
+        self._connection: sqlite3.Connection | None = None
+        self._abandoned: list[sqlite3.Connection] = []
+        self._values: dict[str, str] = {}
+        self._unwritten: set[str] = set()
+        self._seen: tuple[sqlite3.Connection, int] | None = None
+        with self._lock:
+            troubles = self._load()
+        self._tell(troubles)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of ``key``, or ``default``. Always a fresh object: change it freely."""
+        text = self._values.get(key)
+        return default if text is None else json.loads(text)
+
+    def items(self, prefix: str = "") -> dict[str, Any]:
+        """All keys that begin with ``prefix``, with their values."""
+        with self._lock:
+            found = [(key, text) for key, text in self._values.items() if key.startswith(prefix)]
+        return {key: json.loads(text) for key, text in found}
+
+    # -- writing ------------------------------------------------------------------------------------------------
+    def set(self, key: str, value: Any) -> None:
+        """Store one value (anything ``json`` takes)."""
+        self.update({key: value})
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Store several values in one commit."""
+        texts = {key: json.dumps(value, separators=(",", ":")) for key, value in values.items()}
+        with self._lock:
+            self._values.update(texts)
+            self._unwritten.update(texts)
+            troubles = self._write()
+        self._tell(troubles)
+
+    def set_default(self, key: str, value: Any) -> Any:
+        """Store a value unless there is one, in one step even among processes, and return what is stored."""
+        text = json.dumps(value, separators=(",", ":"))
+        with self._lock:
+            troubles = self._claim(key, text)
+            found = json.loads(self._values[key])
+        self._tell(troubles)
+        return found
+
+    def delete(self, key: str) -> None:
+        """Forget one key."""
+        self._delete([key])
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Forget every key that begins with ``prefix``."""
+        with self._lock:
+            keys = [key for key in self._values if key.startswith(prefix)]
+        self._delete(keys)
+
+    # -- life ---------------------------------------------------------------------------------------------------
+    def reload(self) -> None:
+        """Read the file again, to see what other processes wrote."""
+        with self._lock:
+            troubles = self._load()
+        self._tell(troubles)
+
+    def close(self) -> None:
+        """Close the file. Reading goes on from memory; writing after this reaches memory only."""
+        with self._lock:
+            self.closed = True
+            connection = self._connection if self._pid == os.getpid() else None
+            if connection is not None:
+                self._connection = None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+    def _delete(self, keys: list[str]) -> None:
+        with self._lock:
+            for key in keys:
+                self._values.pop(key, None)
+            self._unwritten.update(keys)
+            troubles = self._write()
+        self._tell(troubles)
+
+    def _open(self) -> sqlite3.Connection | None:
+        if self._pid != os.getpid():
+            # A forked child must not close the parent's connection: that would drop the parent's file locks.
+            # Keeping a reference abandons it without a word.
+            if self._connection is not None:
+                self._abandoned.append(self._connection)
+                self._connection = None
+            self._pid = os.getpid()
+        if self._connection is None and self._path is not None and not self.closed:
+            self._connection = open_database(self._path)
+        return self._connection
+
+    def _load(self) -> list[Trouble]:
+        """Fill the cache; called with the lock held, returns what there is to report once it is released."""
+        try:
+            connection = self._open()
+            if connection is None:
+                return []
+            # SQLite counts the commits of other connections: nothing new is the usual answer, and a cheap one.
+            seen = connection, connection.execute("PRAGMA data_version").fetchone()[0]
+            if seen == self._seen:
+                return []
+            found = readable(connection.execute("SELECT key, value FROM key_values"))
+            self._seen = seen
+        except (sqlite3.Error, OSError) as error:
+            return self._recover(error)
+        for key in self._unwritten:
+            if key in self._values:
+                found[key] = self._values[key]
+            else:
+                found.pop(key, None)
+        self._values = found
+        return []
+
+    def _write(self) -> list[Trouble]:
+        """Bring the file up to date, with what earlier failures left unwritten; as :meth:`_load` otherwise."""
+        try:
+            self._commit()
+        except (sqlite3.Error, OSError) as error:
+            return self._recover(error)
+        return [Trouble("storage_write_failed", None, None)]
+
+    def _claim(self, key: str, text: str) -> list[Trouble]:
+        """Take over what another process stored under ``key``, else store ``text``."""
+        if key in self._values:
+            return []
+        try:
+            connection = self._open()
+            if connection is not None and key not in self._unwritten:
+                with connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    connection.execute("INSERT OR IGNORE INTO key_values VALUES (?, ?)", (key, text))
+                    rows = connection.execute("SELECT key, value FROM key_values WHERE key = ?", (key,))
+                    self._values[key] = readable(rows).get(key, text)
+                return []
+        except (sqlite3.Error, OSError) as error:
+            self._values[key] = text
+            self._unwritten.add(key)
+            return self._recover(error)
+        self._values[key] = text
+        self._unwritten.add(key)
+        return self._write()
+
+    def _commit(self) -> None:
+        connection = self._open()
+        if connection is None or not self._unwritten:
+            return
+        rows = [(key, self._values[key]) for key in self._unwritten if key in self._values]
+        gone = [(key,) for key in self._unwritten if key not in self._values]
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("INSERT OR REPLACE INTO key_values VALUES (?, ?)", rows)
+            connection.executemany("DELETE FROM key_values WHERE key = ?", gone)
+        self._unwritten.clear()
+
+    def _recover(self, error: sqlite3.Error | OSError) -> list[Trouble]:
+        """Deal with a failing file: set a damaged one aside and write what we know to a fresh one."""
+        if self._path is None or not is_damage(error):
+            return [unwritten(error)]
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+        troubles = [Trouble("storage_damaged", "A damaged state file was set aside and a fresh one begun", error)]
+        try:
+            set_aside(self._path)
+            self._unwritten.update(self._values)
+            self._commit()
+        except (sqlite3.Error, OSError) as again:
+            troubles.append(unwritten(again))
+        return troubles
+
+    def _tell(self, troubles: list[Trouble]) -> None:
+        for trouble in troubles:
+            if trouble.message is None:
+                self._reporter.recovered(trouble.code, "State can be written again", key=str(self._path))
+            else:
+                self._reporter.report(trouble.code, trouble.message, key=str(self._path), exception=trouble.error)
+
+
+class Trouble:
+    """What to tell the reporter once the lock is released; no message means that it is over."""
+
+    __slots__ = ("code", "error", "message")
+
+    def __init__(self, code: str, message: str | None, error: BaseException | None) -> None:
+        self.code = code
+        self.message = message
+        self.error = error
+
+
+def unwritten(error: BaseException) -> Trouble:
+    """The trouble of a file that cannot be read or written now."""
+    reason = f"({type(error).__name__})"
+    return Trouble("storage_write_failed", f"State cannot be read or written {reason}; it is kept in memory", error)
+
+
+def prepare_directory(path: Path) -> None:
+    """Create the directory for this user alone and make sure that files can be written in it."""
+    existed = path.is_dir()
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not existed:
+        path.chmod(0o700)
+    probe = path / f".probe-{os.getpid()}-{threading.get_ident()}"
+    os.close(os.open(probe, os.O_CREAT | os.O_WRONLY, 0o600))
+    probe.unlink(missing_ok=True)
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open a key-value file (mode 0600), making its table when new."""
+    if not path.exists():
+        # Made before SQLite does, so that it never exists with wider permissions; its -wal inherits the mode.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS key_values (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+        )
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def readable(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The rows whose value is JSON (a file edited by hand must not break a later read)."""
+    found = {}
+    for key, text in rows:
+        with contextlib.suppress(ValueError, TypeError):
+            json.loads(text)
+            found[key] = text
+    return found
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether the file itself is broken, as against busy, full or read-only (which are subclasses)."""
+    return type(error) is sqlite3.DatabaseError
+
+
+def set_aside(path: Path) -> None:
+    """Rename a damaged file and its companions to the first free ``<name>.damaged-<n>``."""
+    number = 1
+    while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(target)
+    for suffix in ("-wal", "-shm"):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.rename(target.with_name(target.name + suffix))
+
+
+def safe_name(name: str) -> str:
+    """A file name for ``name``: itself if harmless, else its harmless part with a checksum of the whole."""
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name):
+        return name
+    checksum = zlib.crc32(name.encode("utf-8", "surrogatepass"))
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)[:40]}-{checksum:08x}"

@@ -1,0 +1,257 @@
+"""What the endpoint's answers mean, and the configuration they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mparticle_kit_braze.braze import AuthenticationFailure
+from mparticle_kit_braze.braze.server_config import ServerConfig
+from mparticle_kit_braze.delivery.destination import Backoff, Outcome, Response, Verdict
+
+from .conftest import Client, ManualClock
+
+
+def outcome(client: Client, response: Response) -> Outcome:
+    """Log an event, send it, get this answer."""
+    client.braze.log_custom_event("e")
+    client.delivery.answer = lambda _request: response
+    return client.delivery.send()
+
+
+@pytest.mark.parametrize(
+    ("response", "verdict"),
+    [
+        (Response(200, {}, b"{}"), Verdict.ACCEPTED),
+        (Response(201, {}, b"{}"), Verdict.ACCEPTED),
+        (Response(204), Verdict.ACCEPTED),
+        (Response(200, {}, b""), Verdict.ACCEPTED),
+        (Response(200, {}, b"<html>"), Verdict.ACCEPTED),
+        (Response(200, {}, b'{"config": {"ti'), Verdict.ACCEPTED),
+        (Response(200, {}, b"[" * 100_000), Verdict.ACCEPTED),
+        (Response(200, {}, b'{"error": "invalid_api_key"}'), Verdict.REFUSED),
+        (Response(200, {}, b'{"auth_error": {"error_code": 22, "reason": "EXPIRED"}}'), Verdict.UNAUTHORIZED),
+        (Response(401, {}, b'{"error_code": 22}'), Verdict.UNAUTHORIZED),
+        (Response(401, {}, b""), Verdict.UNAUTHORIZED),
+        (Response(403, {}, b"<html>"), Verdict.UNAUTHORIZED),
+        (Response(400, {}, b'{"error": "bad"}'), Verdict.REFUSED),
+        (Response(413), Verdict.TOO_LARGE),
+        (Response(302), Verdict.RETRY),
+        (Response(404), Verdict.RETRY),
+        (Response(429), Verdict.RETRY),
+        (Response(503, {}, b"<html>"), Verdict.RETRY),
+        (Response(0, error="timeout"), Verdict.RETRY),
+    ],
+)
+def test_verdicts(client: Client, response: Response, verdict: Verdict) -> None:
+    """Each answer has one meaning."""
+    assert outcome(client, response).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("60", 60.0),
+        ("1.5", 1.5),
+        (" 0 ", 0.0),
+        ("9" * 400, float("9" * 18)),
+        ("Sat, 21 Nov 2026 16:32:25 GMT", 120.0 - 120.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+        ("٣", None),
+    ],
+)
+def test_retry_after(client: Client, value: str, seconds: float | None) -> None:
+    """Seconds or a date; nonsense counts as absent."""
+    got = outcome(client, Response(503, {"retry-after": value})).retry_after
+    if value.startswith("Sat"):
+        assert got is not None
+    else:
+        assert got == seconds
+
+
+def test_an_unreadable_answer_is_reported_once(client: Client) -> None:
+    """The data counts as delivered."""
+    outcome(client, Response(200, {}, b"<html>"))
+    assert [problem.code for problem in client.problems] == ["answer_unreadable"]
+    assert client.delivery.records == []
+
+
+def test_authentication_failures_reach_subscribers(make_client: Callable[..., Client]) -> None:
+    """With code, reason, user and the signature that failed; one who raises does not disturb the next."""
+    client = make_client(":memory:", sdk_authentication=True)
+    heard: list[AuthenticationFailure] = []
+    client.braze.subscribe_to_sdk_authentication_failures(lambda failure: 1 / 0)
+    unsubscribe = client.braze.subscribe_to_sdk_authentication_failures(heard.append)
+    client.braze.change_user("u1", "sig")
+    failing = Response(200, {}, b'{"auth_error": {"error_code": 22, "reason": "EXPIRED"}}')
+    outcome(client, failing)
+    assert heard == [AuthenticationFailure(22, "EXPIRED", "u1", "sig")]
+    assert "sig" not in repr(heard)
+    unsubscribe()
+    outcome(client, failing)
+    assert len(heard) == 1
+    assert len(client.delivery.records) == 3
+
+
+# -- configuration --------------------------------------------------------------------------------------------------
+
+
+def test_a_configuration_is_taken_when_newer_and_outlives_restarts(make_client: Callable[..., Client]) -> None:
+    """It replaces the old one whole; its time is told with each request."""
+    first = make_client()
+    first.braze.open_session()
+    first.send({"config": {"time": 5, "events_blacklist": ["x"], "purchases_blocklist": ["p"]}})
+    assert not first.braze.log_custom_event("x")
+    assert first.problems[-1].code == "blocked"
+    first.send({"config": {"time": 5, "events_blacklist": []}})
+    assert not first.braze.log_custom_event("x")
+    second = make_client()
+    assert not second.braze.log_custom_event("x")
+    assert not second.braze.log_purchase("p", 1)
+    second.braze.log_custom_event("y")
+    assert second.send({"config": {"time": 6}})["respond_with"]["config"] == {"config_time": 5}
+    assert second.braze.log_custom_event("x")
+    assert second.braze.log_purchase("p", 1)
+
+
+def test_known_names_are_blocked_too(client: Client) -> None:
+    """A name that was logged before is checked against a new list."""
+    assert client.braze.log_custom_event("x")
+    client.send({"config": {"time": 5, "events_blocklist": ["x"]}})
+    assert not client.braze.log_custom_event("x")
+    client.braze.change_user("u1")
+    assert not client.braze.log_custom_event("x")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        [],
+        "x",
+        {"time": "5"},
+        {"time": True},
+        {"time": 5, "events_blacklist": "x", "attributes_blacklist": [1, None, ["a"]]},
+        {"time": 5, "messaging_session_timeout": -1, "request_backoff": {"min_sleep_duration_ms": "x"}},
+        {"time": 5, "global_request_rate_limit": 5},
+        {"time": 5, "global_request_rate_limit": {"endpoint_overrides": {"data": []}}},
+        {"time": 1e400},
+    ],
+)
+def test_malformed_configurations_do_no_harm(client: Client, raw: Any) -> None:
+    """What cannot be read takes its default."""
+    client.braze.log_custom_event("e")
+    client.send({"config": raw})
+    assert client.braze.log_custom_event("e")
+    client.send()
+
+
+def test_back_off_follows_the_configuration(client: Client) -> None:
+    """Milliseconds become seconds."""
+    assert client.delivery.destination.backoff == Backoff(10.0, 300.0, 3.0)
+    client.braze.open_session()
+    slow = {"min_sleep_duration_ms": 2000, "max_sleep_duration_ms": 60000, "scale_factor": 2}
+    client.send({"config": {"time": 1, "request_backoff": slow}})
+    assert client.delivery.destination.backoff == Backoff(2.0, 60.0, 2.0)
+
+
+def test_messaging_sessions_ask_for_messages_again(client: Client, clock: ManualClock) -> None:
+    """After the configured inactivity triggers are asked for without a new session."""
+    client.braze.open_session()
+    client.send({"config": {"time": 1, "messaging_session_timeout": 300}})
+    clock.advance(200)
+    client.braze.log_custom_event("a")
+    assert "triggers" not in client.send()["respond_with"]
+    clock.advance(301)
+    client.braze.log_custom_event("b")
+    body = client.send()
+    assert body["respond_with"]["triggers"] is True
+    assert [event["name"] for event in body["events"]] == ["ce"]
+    client.braze.log_custom_event("c")
+    assert "triggers" not in client.send()["respond_with"]
+
+
+def test_the_minimum_session_time_out_holds_from_the_next_start(
+    make_client: Callable[..., Client], clock: ManualClock
+) -> None:
+    """A floor from the server."""
+    first = make_client(session_timeout=10)
+    first.braze.open_session()
+    first.send({"config": {"time": 1, "minimum_session_timeout": 60}})
+    second = make_client(session_timeout=10)
+    clock.advance(50)
+    second.braze.log_custom_event("a")
+    assert second.codes() == ["ce"]
+
+
+# -- token bucket ---------------------------------------------------------------------------------------------------
+
+
+def drain(client: Client, count: int) -> list[str | None]:
+    """Send ``count`` requests; gives what each said was left."""
+    left = []
+    for _ in range(count):
+        client.braze.log_custom_event("e")
+        client.send()
+        left.append(client.last_headers.get("X-Braze-Req-Tokens-Remaining"))
+    return left
+
+
+def test_thirty_tokens_and_one_more_every_thirty_seconds(client: Client, clock: ManualClock) -> None:
+    """The first request is free; then the bucket runs down, waits, and goes on: no stall."""
+    destination = client.delivery.destination
+    assert drain(client, 31) == [None, *map(str, range(29, -1, -1))]
+    assert destination.wait_before_request(clock.monotonic()) == 30.0
+    clock.advance(10)
+    assert destination.wait_before_request(clock.monotonic()) == 20.0
+    clock.advance(20)
+    assert destination.wait_before_request(clock.monotonic()) == 0.0
+    assert drain(client, 1) == ["0"]
+    clock.advance(95)
+    assert drain(client, 1) == ["2"]
+    clock.advance(100_000)
+    assert drain(client, 1) == ["29"]
+
+
+def test_the_bucket_outlives_a_restart(make_client: Callable[..., Client], clock: ManualClock) -> None:
+    """Tokens and the time of the last request are stored; a clock set back regains nothing."""
+    first = make_client()
+    drain(first, 31)
+    clock.advance(12)
+    second = make_client()
+    assert second.delivery.destination.wait_before_request(0) == pytest.approx(18.0)
+    clock.wall -= 1e8
+    third = make_client()
+    assert third.delivery.destination.wait_before_request(0) == 30.0
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [{"enabled": False, "capacity": 30, "refill_rate": 30}, {"enabled": True, "capacity": 9, "refill_rate": 1}, {}],
+)
+def test_the_server_turns_the_limit_off(client: Client, limit: dict[str, Any]) -> None:
+    """No wait and no header."""
+    client.braze.open_session()
+    client.send({"config": {"time": 1, "global_request_rate_limit": limit}})
+    assert set(drain(client, 40)) == {None}
+    assert client.delivery.destination.wait_before_request(0) == 0.0
+
+
+def test_an_override_for_data_is_a_second_bucket(client: Client) -> None:
+    """The tighter of the two decides."""
+    client.braze.open_session()
+    override = {"data": {"capacity": 2, "refill_rate": 7}}
+    limit = {"enabled": True, "capacity": 30, "refill_rate": 30, "endpoint_overrides": override}
+    client.send({"config": {"time": 1, "global_request_rate_limit": limit}})
+    drain(client, 3)
+    assert client.delivery.destination.wait_before_request(0) == 7.0
+
+
+def test_a_configuration_without_limits_keeps_the_default() -> None:
+    """Only a limit object that says so turns the limiter off."""
+    assert ServerConfig.parse({"time": 1}).limit is not None

@@ -1,0 +1,132 @@
+"""The adapter on real delivery, real files and a real HTTP server."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mparticle_kit_braze.braze import AuthenticationFailure, Braze
+from mparticle_kit_braze.sandbox import Reply, Sandbox
+from tests.support import python_process, wait_until
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A local Braze without a request limit."""
+    with Sandbox(limiter=False) as running:
+        yield running
+
+
+def test_everything_arrives(sandbox: Sandbox, tmp_path: Path) -> None:
+    """One of each call: the sandbox refuses nothing and shows the profile."""
+    with Braze("key-1", sandbox.url, storage=tmp_path, sdk_metadata=["mp"], app_version="1.0.0.0") as braze:
+        user = braze.current_user
+        assert user.add_alias("visitor", "cookie")
+        braze.change_user("u1")
+        assert user.set_first_name("Ada")
+        assert user.set_email("ada@example.com")
+        assert user.set_date_of_birth(1815, 12, 10)
+        assert user.set_custom_attribute("k", {"a": [1, None]})
+        assert user.set_custom_attribute("k", {"b": 2}, merge=True)
+        assert user.set_custom_attribute("list", ["a"])
+        assert user.add_to_custom_attribute_array("list", "b")
+        assert user.remove_from_custom_attribute_array("list", "a")
+        assert user.increment_custom_attribute("n", 3)
+        assert user.set_custom_location_attribute("home", 1, 2.5)
+        assert user.set_custom_location_attribute("home", None, None)
+        assert user.set_last_known_location(1, 2, 3, 4, 5)
+        assert user.add_to_subscription_group("g")
+        assert user.set_push_token("token")
+        assert braze.log_custom_event("Played Song", {"genre": "Jazz", "plays": 3})
+        assert braze.log_purchase("sku", 4.5, "eur", 2, {"size": "L"})
+        products = [{"product_id": "p", "product_name": "n", "variant_id": "v", "quantity": 1, "price": 2}]
+        sale = {"order_id": "o", "currency": "USD", "source": "app", "total_value": 2, "products": products}
+        assert braze.log_ecommerce_event({"name": "ecommerce.order_placed", "properties": sale})
+        assert braze.flush(10).complete
+    assert sandbox.problems == []
+    profile = sandbox.profile("u1")
+    assert profile.custom_events["Played Song"] == 1
+    assert profile.attributes["first_name"] == "Ada"
+    assert braze.data_points().since_start["purchases"] == 1
+
+
+def test_nothing_is_lost_when_the_process_is_killed(sandbox: Sandbox, tmp_path: Path) -> None:
+    """What was accepted before a SIGKILL is delivered by the next start, in the same session."""
+    program = """
+        import sys
+        from mparticle_kit_braze.braze import Braze
+        braze = Braze("key-1", sys.argv[1], storage=sys.argv[2])
+        braze.delivery.pause()
+        braze.change_user("u1")
+        for number in range(100):
+            braze.log_custom_event("e", {"number": number})
+        print("ready", flush=True)
+        sys.stdin.read()
+    """
+    with python_process(program, sandbox.url, str(tmp_path)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.kill(process.pid, signal.SIGKILL)
+    with Braze("key-1", sandbox.url, storage=tmp_path) as braze:
+        assert braze.user_id == "u1"
+        assert braze.log_custom_event("after")
+        assert braze.flush(10).complete
+    events = [event for event in sandbox.events if event["name"] == "ce"]
+    assert [event["data"]["p"].get("number") for event in events] == [*range(100), None]
+    assert len({event["session_id"] for event in events}) == 1
+
+
+def test_authentication_failures_hold_and_a_new_signature_releases(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Nothing is lost meanwhile."""
+    heard: list[AuthenticationFailure] = []
+    sandbox.respond_next(Reply(body={"auth_error": {"error_code": 22, "reason": "EXPIRED"}}))
+    with Braze(
+        "key-1", sandbox.url, storage=tmp_path, sdk_authentication=True, on_error=lambda _problem: None
+    ) as braze:
+        braze.subscribe_to_sdk_authentication_failures(heard.append)
+        braze.change_user("u1", "old")
+        wait_until(lambda: heard, what="the failure")
+        assert (heard[0].reason, heard[0].signature) == ("EXPIRED", "old")
+        braze.log_custom_event("e")
+        braze.set_sdk_authentication_signature("new")
+        wait_until(lambda: len(sandbox.events) == 2, what="delivery")
+    assert [request.headers.get("X-Braze-Auth-Signature") for request in sandbox.requests] == ["old", "new"]
+
+
+def test_an_error_in_a_2xx_answer_loses_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    """It is a refusal: the records are sent again, not dropped."""
+    sandbox.respond_next(Reply(body={"error": "no_device_identifier"}))
+    with Braze("key-1", sandbox.url, storage=tmp_path, on_error=lambda _problem: None) as braze:
+        for number in range(5):
+            braze.log_custom_event("e", {"number": number})
+        wait_until(lambda: braze.flush(5).complete, what="delivery")
+        assert braze.delivery.dead_letters() == []
+    assert sorted(event["data"]["p"]["number"] for event in sandbox.events if event["name"] == "ce") == list(range(5))
+
+
+def test_the_configuration_blocks_and_is_remembered(sandbox: Sandbox, tmp_path: Path) -> None:
+    """From the first answer on, and in the next process."""
+    sandbox.config = {**sandbox.config, "events_blacklist": ["blocked"]}
+    with Braze("key-1", sandbox.url, storage=tmp_path) as braze:
+        assert braze.log_custom_event("blocked")
+        assert braze.flush(10).complete
+        assert not braze.log_custom_event("blocked")
+    with Braze("key-1", sandbox.url, storage=tmp_path) as braze:
+        assert not braze.log_custom_event("blocked")
+
+
+def test_a_forgotten_client_is_freed(sandbox: Sandbox) -> None:
+    """Neither its thread nor its fork hook keeps it alive."""
+    braze = Braze("key-1", sandbox.url, storage=":memory:")
+    braze.log_custom_event("e")
+    assert braze.flush(10).complete
+    reference = weakref.ref(braze)
+    del braze
+    gc.collect()
+    wait_until(lambda: reference() is None, what="the end of the client")

@@ -1,0 +1,33 @@
+"""What every test gets: a clean environment, and a check that nothing of ours outlives it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the developer's machine reaches a test, and no test writes to the user's data directory."""
+    for name in ("BRAZE_API_KEY", "BRAZE_SDK_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg-data"))
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left(clean_environment: None) -> Iterator[None]:
+    """Fail a test that leaves one of our threads running."""
+    yield
+    deadline = time.monotonic() + 5
+    while True:
+        ours = [thread.name for thread in threading.enumerate() if thread.name.startswith("mparticle_kit_braze")]
+        if not ours:
+            return
+        if time.monotonic() > deadline:
+            pytest.fail(f"threads left running: {ours}")
+        time.sleep(0.01)

@@ -1,0 +1,1 @@
+"""Conformance vectors: recorded or derived behaviour of the real kits and SDKs, and their replay."""

@@ -1,0 +1,274 @@
+"""Replays vectors through the public face against one sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from typing_extensions import Self
+
+from mparticle_kit_braze import (
+    BrazeKit,
+    CommerceEvent,
+    EventType,
+    Impression,
+    MParticle,
+    Product,
+    ProductAction,
+    Promotion,
+    PromotionAction,
+    TransactionAttributes,
+)
+from mparticle_kit_braze.braze import Braze
+from mparticle_kit_braze.errors import InvalidArgumentError
+from mparticle_kit_braze.identity import IdentityResolver, IdentityType, Operation, Resolution, User
+from mparticle_kit_braze.kits.hashing import bucket_of, hash_utf8, mp_hash
+from mparticle_kit_braze.sandbox import Reply, Sandbox, SandboxRequest
+
+from .framework import compare_filter
+from .normal import JsonObject, Mismatch, compare, decode, normal_form
+
+__all__ = ["Runner", "load"]
+
+API_KEY = "app-key-1"
+TIMEOUT = 20.0  # seconds for a flush; far more than loopback takes
+WEB_FORM = frozenset(
+    {"eventTypeFilters", "eventNameFilters", "attributeFilters", "screenNameFilters", "screenAttributeFilters"}
+    | {"userAttributeFilters", "userIdentityFilters", "filteringEventAttributeValue"}
+    | {"filteringUserAttributeValue", "filteringConsentRuleValues", "excludeAnonymousUser"}
+)
+
+
+def load(file: str | Path) -> list[JsonObject]:
+    """The vectors of a file."""
+    vectors = json.loads(Path(file).read_text(encoding="utf-8"))
+    if not isinstance(vectors, list):
+        raise ValueError(f"{file} holds no list of vectors")  # noqa: TRY004 - the file's content, not a type
+    return vectors
+
+
+class Runner:
+    """Replays vectors one after the other. A context manager; the sandbox is shared by all of them."""
+
+    def __init__(self) -> None:
+        self._sandbox = Sandbox(API_KEY, limiter=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._sandbox.close()
+
+    def run(self, vector: JsonObject) -> list[Mismatch]:
+        """Replay one vector; an empty list means that it matches."""
+        kind = vector.get("kind", "facade" if "profile" in vector else "endpoint")
+        replay = self._KINDS.get(kind)
+        if replay is None:
+            return [Mismatch("kind", f"no way to replay kind {kind!r}", "one of " + ", ".join(self._KINDS))]
+        try:
+            return replay(self, vector)
+        except Exception as error:  # a crash is a mismatch of this vector, not the end of the run
+            return [Mismatch("replay", f"{type(error).__name__}: {error}", "no exception")]
+
+    # -- pure functions ---------------------------------------------------------------------------------------------
+    def _hash(self, vector: JsonObject) -> list[Mismatch]:
+        return _same("hash", mp_hash(vector["input"]), vector["expect"])
+
+    def _hash_utf8(self, vector: JsonObject) -> list[Mismatch]:
+        return _same("hash", hash_utf8(vector["input"]), vector["expect"])
+
+    def _bucket(self, vector: JsonObject) -> list[Mismatch]:
+        return _same("bucket", bucket_of(int(vector["mpid"])), vector["expect"])
+
+    # -- the facade -------------------------------------------------------------------------------------------------
+    def _facade(self, vector: JsonObject) -> list[Mismatch]:
+        self._sandbox.reset()
+        with self._client(vector) as client:
+            with self._held():
+                _replay(client, vector)
+            kept = _flushed(client)
+            user = client.current_user
+        got = normal_form(self._sandbox.events, self._sandbox.attributes, deep=True)
+        return [
+            *kept,
+            *self._refusals(),
+            *compare(got, vector["expect"], mpid=None if user is None else str(user.mpid)),
+        ]
+
+    def _filter(self, vector: JsonObject) -> list[Mismatch]:
+        self._sandbox.reset()
+        with self._client(vector, _KnownUser(vector)) as client:
+            with self._held():
+                _replay(client, vector)
+            active = client.stats().gates["Braze"] == "active"
+            kept = _flushed(client)
+        return [*kept, *self._refusals(), *compare_filter(self._sandbox, vector, active=active)]
+
+    def _client(self, vector: JsonObject, resolver: IdentityResolver | None = None) -> MParticle:
+        kit = BrazeKit.from_configuration(self._configuration(vector), profile=vector["profile"])
+        return MParticle([kit], storage=":memory:", resolver=resolver)
+
+    def _configuration(self, vector: JsonObject) -> JsonObject:
+        settings = {
+            "apiKey": API_KEY,
+            "host": self._sandbox.url,
+            "userIdentificationType": "CustomerId",
+            **vector.get("settings", {}),
+        }
+        filters = vector.get("kit_config", {})
+        if WEB_FORM & filters.keys():
+            return {"moduleId": 28, "name": "Appboy", "settings": settings, **filters}
+        return {"id": 28, "as": settings, **filters}
+
+    # -- the endpoint -----------------------------------------------------------------------------------------------
+    def _endpoint(self, vector: JsonObject) -> list[Mismatch]:
+        sandbox = self._sandbox
+        sandbox.reset()
+        if "config" in vector:
+            sandbox.config = {**sandbox.config, **vector["config"]}
+        braze = Braze(API_KEY, sandbox.url, storage=":memory:")
+        try:
+            if "config" in vector:
+                braze.open_session()
+                braze.flush(TIMEOUT)
+            # Paused, not only refused: a request built between two calls could still be on its way after them.
+            braze.delivery.pause()
+            returns = [_call_braze(braze, call) for call in vector["calls"]]
+            braze.delivery.unpause()
+            kept = _flushed(braze)
+        finally:
+            braze.close(TIMEOUT)
+        wrong = [
+            Mismatch(f"returns[{index}]", got, expected)
+            for index, (got, expected) in enumerate(zip(returns, vector["returns"], strict=True))
+            if got is not expected
+        ]
+        got = normal_form(sandbox.events, sandbox.attributes, deep=False)
+        return [*kept, *wrong, *self._refusals(), *compare(got, vector["expect"], mpid=None)]
+
+    # -- common -----------------------------------------------------------------------------------------------------
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Take nothing in while the calls are made, so that all of them are unsent together, as when recorded."""
+
+        def unavailable(_request: SandboxRequest) -> Reply:
+            return Reply(status=503)
+
+        self._sandbox.fault = unavailable
+        try:
+            yield
+        finally:
+            self._sandbox.fault = None
+
+    def _refusals(self) -> list[Mismatch]:
+        return [Mismatch("sandbox", str(problem), "nothing refused") for problem in self._sandbox.problems]
+
+    _KINDS: Mapping[str, Callable[[Runner, JsonObject], list[Mismatch]]] = {
+        "facade": _facade,
+        "endpoint": _endpoint,
+        "hash": _hash,
+        "hash_utf8": _hash_utf8,
+        "bucket": _bucket,
+        "filter": _filter,
+    }
+
+
+class _KnownUser:
+    """Resolves every call to the vector's ``mpid``; without one there never is a current user."""
+
+    def __init__(self, vector: JsonObject) -> None:
+        self._mpid = int(vector["mpid"]) if "mpid" in vector else None
+        self._logged_in = bool(vector.get("logged_in", False))
+
+    def resolve(
+        self, operation: Operation, identities: Mapping[IdentityType, str | None], current: User | None
+    ) -> Resolution | None:
+        """The one user, logged in as soon as an identity is named."""
+        if self._mpid is None:
+            return None
+        self._logged_in = operation != "logout" and (self._logged_in or any(identities.values()))
+        return Resolution(self._mpid, is_logged_in=self._logged_in)
+
+
+def _same(path: str, got: object, expected: object) -> list[Mismatch]:
+    return [] if got == expected else [Mismatch(path, got, expected)]
+
+
+def _flushed(client: MParticle | Braze) -> list[Mismatch]:
+    result = client.flush(TIMEOUT)
+    return [] if result.complete else [Mismatch("flush", result, "nothing left in the queue")]
+
+
+def _call_braze(braze: Braze, call: JsonObject) -> Any:
+    arguments = {key: decode(value) for key, value in call.items() if key != "call"}
+    target, _, method = call["call"].rpartition(".")
+    receiver: Any = braze.current_user if target == "user" else braze
+    try:
+        return getattr(receiver, method)(**arguments)
+    except Exception as error:  # compared with what should have been returned
+        return error
+
+
+# -- calls of the facade --------------------------------------------------------------------------------------------
+
+
+def _replay(client: MParticle, vector: JsonObject) -> None:
+    if identities := vector.get("identities"):
+        client.identify(identities)
+    for call in vector["calls"]:
+        # A wrong call raises here; the original refuses it in silence, and so nothing of it may arrive.
+        with contextlib.suppress(InvalidArgumentError):
+            _CALLS[call["call"]](client, call)
+
+
+def _log_event(client: MParticle, call: JsonObject) -> None:
+    event_type = EventType[call.get("type", "other").upper()]
+    client.log_event(call["name"], event_type, decode(call.get("attributes")))
+
+
+def _log_commerce_event(client: MParticle, call: JsonObject) -> None:
+    event = decode(call["event"])
+    fields: dict[str, Callable[[Any], Any]] = {
+        "product_action": ProductAction,
+        "promotion_action": PromotionAction,
+        "products": lambda products: [_product(product) for product in products],
+        "transaction": lambda transaction: TransactionAttributes(**transaction),
+        "promotions": lambda promotions: [Promotion(**promotion) for promotion in promotions],
+        "impressions": lambda impressions: [
+            Impression(impression["name"], [_product(product) for product in impression["products"]])
+            for impression in impressions
+        ],
+    }
+    arguments: dict[str, Any] = {key: fields[key](value) if key in fields else value for key, value in event.items()}
+    client.log_commerce_event(CommerceEvent(**arguments))
+
+
+def _product(fields: JsonObject) -> Product:
+    # The facade insists on a SKU; the original's constructor puts this word in place of a missing one.
+    return Product(**{"sku": "Unknown", **fields})
+
+
+_CALLS: Mapping[str, Callable[[MParticle, JsonObject], object]] = {
+    "log_event": _log_event,
+    "log_screen": lambda client, call: client.log_screen(call["name"], decode(call.get("attributes"))),
+    "log_commerce_event": _log_commerce_event,
+    "set_user_attribute": lambda client, call: client.set_user_attribute(call["key"], decode(call["value"])),
+    "set_user_attribute_list": lambda client, call: client.set_user_attribute_list(call["key"], decode(call["value"])),
+    "set_user_tag": lambda client, call: client.set_user_tag(call["key"]),
+    "remove_user_attribute": lambda client, call: client.remove_user_attribute(call["key"]),
+    "increment_user_attribute": lambda client, call: client.increment_user_attribute(call["key"], call["value"]),
+    "identify": lambda client, call: client.identify(call.get("identities", {})),
+    "login": lambda client, call: client.login(call.get("identities", {})),
+    "logout": lambda client, call: client.logout(call.get("identities", {})),
+    "modify": lambda client, call: client.modify(call.get("identities", {})),
+    "set_consent": lambda client, call: client.set_consent(call["regulation"], call["purpose"], call["consented"]),
+    "set_opt_out": lambda client, call: client.set_opt_out(call["value"]),
+    "set_push_token": lambda client, call: client.set_push_token(call["token"]),
+}
