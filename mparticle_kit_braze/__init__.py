@@ -25,12 +25,29 @@ if TYPE_CHECKING:
     from .consent import CCPAConsent, ConsentState, GDPRConsent
     from .delivery import DeliveryOptions, DeliveryReport, DeliveryStats, FlushResult
     from .diagnostics import Problem
+    from .discovery import create_kits, discover_kits
     from .errors import ClosedError, ConfigurationError, InvalidArgumentError, MParticleError, StorageError
     from .events import Event, EventType, ScreenView
-    from .identity import IdentityRequest, IdentityResolver, IdentityType, Resolution, User
-    from .kits import ClientStats, Filters, Kit, KitConfiguration, KitContext
+    from .identity import (
+        Alias,
+        IdentityFailure,
+        IdentityRequest,
+        IdentityResolver,
+        IdentityResult,
+        IdentityType,
+        PendingResolution,
+        Resolution,
+        User,
+    )
+    from .idsync import IDSyncResolver
+    from .kits import ClientStats, Filters, Kit, KitConfiguration, KitContext, Session
+    from .kits.logging_kit import KitCall, LoggingKit
+    from .kits.remote import RemoteConfiguration
+    from .kits.reports import ForwardingReport
+    from .upload_kit import MParticleUploadKit
 
 __all__ = [
+    "Alias",
     "Braze",
     "BrazeKit",
     "BrazeUser",
@@ -47,28 +64,40 @@ __all__ = [
     "EventType",
     "Filters",
     "FlushResult",
+    "ForwardingReport",
     "GDPRConsent",
+    "IDSyncResolver",
+    "IdentityFailure",
     "IdentityRequest",
     "IdentityResolver",
+    "IdentityResult",
     "IdentityType",
     "Impression",
     "InvalidArgumentError",
     "Kit",
+    "KitCall",
     "KitConfiguration",
     "KitContext",
+    "LoggingKit",
     "MParticle",
     "MParticleError",
+    "MParticleUploadKit",
+    "PendingResolution",
     "Problem",
     "Product",
     "ProductAction",
     "Promotion",
     "PromotionAction",
+    "RemoteConfiguration",
     "Resolution",
     "ScreenView",
+    "Session",
     "StorageError",
     "TransactionAttributes",
     "User",
     "__version__",
+    "create_kits",
+    "discover_kits",
 ]
 
 _HOMES = {
@@ -89,10 +118,26 @@ _HOMES = {
         "consent": ("CCPAConsent", "ConsentState", "GDPRConsent"),
         "delivery": ("DeliveryOptions", "DeliveryReport", "DeliveryStats", "FlushResult"),
         "diagnostics": ("Problem",),
+        "discovery": ("create_kits", "discover_kits"),
         "errors": ("ClosedError", "ConfigurationError", "InvalidArgumentError", "MParticleError", "StorageError"),
         "events": ("Event", "EventType", "ScreenView"),
-        "identity": ("IdentityRequest", "IdentityResolver", "IdentityType", "Resolution", "User"),
-        "kits": ("ClientStats", "Filters", "Kit", "KitConfiguration", "KitContext"),
+        "identity": (
+            "Alias",
+            "IdentityFailure",
+            "IdentityRequest",
+            "IdentityResolver",
+            "IdentityResult",
+            "IdentityType",
+            "PendingResolution",
+            "Resolution",
+            "User",
+        ),
+        "idsync": ("IDSyncResolver",),
+        "kits": ("ClientStats", "Filters", "Kit", "KitConfiguration", "KitContext", "Session"),
+        "kits.logging_kit": ("KitCall", "LoggingKit"),
+        "kits.remote": ("RemoteConfiguration",),
+        "kits.reports": ("ForwardingReport",),
+        "upload_kit": ("MParticleUploadKit",),
     }.items()
     for name in names
 }

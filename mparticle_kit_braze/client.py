@@ -9,28 +9,34 @@ from __future__ import annotations
 import datetime as dt
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
+from .clock import SYSTEM_CLOCK, Clock
 from .commerce import CommerceEvent
 from .consent import ConsentState, answer_change, removal_change
 from .delivery import FlushResult
 from .diagnostics import Problem, Reporter
 from .errors import ClosedError, ConfigurationError, InvalidArgumentError
 from .events import EventType, ScreenView, owned_event
-from .identity import IdentityRequest, IdentityResolver, Operation, User
+from .identity import IdentityRequest, IdentityResolver, IdentityResult, Operation, User, alias_of
 from .kits.configuration import KitConfiguration
 from .kits.coordinator import Coordinator
 from .kits.kit import Kit
 from .kits.manager import KitManager
+from .kits.sessions import Session
 from .kits.statistics import ClientStats
-from .kits.user_handle import UserHandle
 from .storage import Storage
 from .values import check_name, check_number, check_timestamp, copy_attributes, copy_value, describe
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from .kits.remote import ClientConfiguration, RemoteConfiguration
+    from .kits.reports import ForwardingListener
+    from .kits.user_handle import UserHandle
 
 __all__ = ["MParticle"]
 
@@ -51,7 +57,10 @@ class MParticle:
         on_error: Called with each :class:`~mparticle_kit_braze.Problem`: refused values, dropped records, failing
             kits. It runs on the thread that noticed.
         on_delivery: Called by kits that deliver, with what each request settled.
-        resolver: Turns identities into an MPID; by default on this machine, remembered in ``storage``.
+        resolver: Turns identities into an MPID; by default on this machine, remembered in ``storage``. An
+            :class:`~mparticle_kit_braze.IDSyncResolver` asks mParticle.
+        remote_configuration: Where kit configurations are fetched while the client runs; ``None`` for nowhere.
+        clock: Where the time comes from; another one is for tests.
 
     Raises:
         ConfigurationError: There is no kit, or a setting is malformed.
@@ -67,6 +76,8 @@ class MParticle:
         on_error: Callable[[Problem], object] | None = None,
         on_delivery: Callable[..., object] | None = None,
         resolver: IdentityResolver | None = None,
+        remote_configuration: RemoteConfiguration | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         check_settings(environment, session_timeout, {"on_error": on_error, "on_delivery": on_delivery})
         self._closed = False
@@ -81,10 +92,31 @@ class MParticle:
             session_timeout=float(session_timeout),
             on_delivery=on_delivery,
         )
-        self._state = Coordinator(self._kits, storage=opened, reporter=self._reporter, resolver=resolver)
-        self._refusing = self._state.opted_out
-        """Closed or opted out: one look on the hot path."""
+        self._state = Coordinator(
+            self._kits,
+            storage=opened,
+            reporter=self._reporter,
+            resolver=resolver,
+            session_timeout=float(session_timeout),
+            clock=clock,
+            environment=environment,
+        )
+        self._sessions = self._state.sessions
+        # The machine's clock without the call around it: log_event looks at it every time.
+        self._time: Callable[[], float] = time.time if clock is SYSTEM_CLOCK else clock.time
+        self._state.on_released = self._look_again
+        self._refusing = True
+        """Closed, opted out or waiting for the first user: one look on the hot path."""
+        self._remote = remote_configuration
+        if remote_configuration is not None:
+            kit_ids = self._kits.kit_ids()
+            kept = remote_configuration.open(opened, self._reporter, environment=environment, kit_ids=kit_ids)
+            if kept is not None:
+                self._state.prepare(kept.kits, kept.session_timeout)
         self._state.start()
+        self._look_again()
+        if remote_configuration is not None:
+            remote_configuration.start(self._take_configuration)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, **settings: Any) -> Self:
@@ -110,6 +142,24 @@ class MParticle:
         names = {"storage": "MPARTICLE_STORAGE", "environment": "MPARTICLE_ENVIRONMENT"}
         found = {setting: environ[name] for setting, name in names.items() if environ.get(name)}
         return cls([kit], **{**found, **settings})
+
+    @classmethod
+    def from_configuration(
+        cls, configurations: Iterable[KitConfiguration | Mapping[str, Any]], **settings: Any
+    ) -> Self:
+        """A client with the kits that a configuration from mParticle lists, the Braze kit and installed ones.
+
+        Args:
+            configurations: The list, as mParticle serves it (``eks`` or ``kitConfigs``); see
+                :func:`~mparticle_kit_braze.create_kits`.
+            **settings: Further arguments of :class:`MParticle`.
+
+        Raises:
+            ConfigurationError: A configuration is malformed, or lists no kit that is here.
+        """
+        from .discovery import create_kits  # noqa: PLC0415  # only this convenience looks for kits
+
+        return cls(create_kits(configurations), **settings)
 
     # -- events -------------------------------------------------------------------------------------------------
     def log_event(
@@ -138,17 +188,27 @@ class MParticle:
             event_type = EventType.of(event_type)
         copied = copy_attributes(attributes)
         seconds = None if timestamp is None else check_timestamp(timestamp)
-        if self._refusing and self._refuses("event"):
+        if self._refusing and (
+            self._refuses("event")
+            or self._state.keep_event("log_event", name, event_type, copied, seconds or self._time())
+        ):
             return
+        sessions = self._sessions
+        if not sessions.calm_since <= self._time() < sessions.calm_until:
+            sessions.activity()
         self._kits.log_event(owned_event(name, event_type, copied, seconds))
 
     def log_screen(
         self, name: str, attributes: Mapping[str, Any] | None = None, *, timestamp: float | dt.datetime | None = None
     ) -> None:
         """Log a view of a screen or page; arguments and errors as :meth:`log_event`."""
-        screen = ScreenView(check_name(name, "screen name"), copy_attributes(attributes), check_timestamp(timestamp))
-        if not (self._refusing and self._refuses("screen view")):
-            self._kits.log_screen(screen)
+        name, copied, seconds = check_name(name, "screen name"), copy_attributes(attributes), check_timestamp(timestamp)
+        if self._refusing and (
+            self._refuses("screen view") or self._state.keep_event("log_screen", name, copied, seconds or self._time())
+        ):
+            return
+        self._sessions.touch()
+        self._kits.log_screen(ScreenView(name, copied, seconds))
 
     def log_commerce_event(self, event: CommerceEvent) -> None:
         """Log a commerce event.
@@ -159,8 +219,13 @@ class MParticle:
         """
         if not isinstance(event, CommerceEvent):
             raise InvalidArgumentError(f"event must be a CommerceEvent, not {describe(event)}")
-        if not (self._refusing and self._refuses("commerce event")):
-            self._kits.log_commerce_event(event)
+        if self._refusing and (
+            self._refuses("commerce event")
+            or self._state.keep_event("log_commerce_event", event, event.timestamp or self._time())
+        ):
+            return
+        self._sessions.touch()
+        self._kits.log_commerce_event(event)
 
     # -- user attributes ----------------------------------------------------------------------------------------
     def set_user_attribute(self, key: str, value: Any) -> None:
@@ -180,6 +245,7 @@ class MParticle:
             return
         copied = copy_value(value)
         if not (self._refusing and self._refuses("user attribute")):
+            self._touch()
             self._state.set_attribute(key, copied)
 
     def set_user_attributes(self, attributes: Mapping[str, Any]) -> None:
@@ -203,12 +269,14 @@ class MParticle:
             raise InvalidArgumentError(f"a list attribute must be a list or tuple, not {describe(values)}")
         copied = tuple(copy_value(list(values)))
         if not (self._refusing and self._refuses("user attribute")):
+            self._touch()
             self._state.set_attribute_list(key, copied)
 
     def set_user_tag(self, tag: str) -> None:
         """Set a tag, an attribute without a value; errors as :meth:`set_user_attribute`."""
         tag = check_name(tag, "user tag")
         if not (self._refusing and self._refuses("user tag")):
+            self._touch()
             self._state.set_tag(tag)
 
     def remove_user_attribute(self, key: str) -> None:
@@ -247,7 +315,8 @@ class MParticle:
             **identities: The same by snake_case name: ``identify(customer_id="ada-1815", email="ada@example.com")``.
 
         Returns:
-            The current user after the call.
+            The current user after the call. With a resolver that asks a server the user stays until its answer has
+            come; ``on_success`` of the request and identity listeners are told then.
 
         Raises:
             InvalidArgumentError: An identity type is unknown, or a value is neither text nor ``None``.
@@ -266,6 +335,50 @@ class MParticle:
     def modify(self, request: Identities | None = None, **identities: str | None) -> User | None:
         """Change identities of the current user without changing who it is; ``None`` removes one."""
         return self._change_identity("modify", request, identities)
+
+    def alias_users(
+        self,
+        source: User | int,
+        destination: User | int,
+        *,
+        start: float | dt.datetime | None = None,
+        end: float | dt.datetime | None = None,
+    ) -> bool:
+        """Say that what one user did was done by another, such as a device's anonymous user by the one who logged in.
+
+        Args:
+            source: The user, or MPID, whose data is to be moved.
+            destination: Whom it belongs to.
+            start: From when on; ``None`` for as far back as mParticle goes, 90 days.
+            end: Until when; ``None`` for now.
+
+        Returns:
+            Whether the resolver took it on; its outcome is known later. The local resolver lets the source's
+            identities lead to the destination.
+
+        Raises:
+            InvalidArgumentError: The users are the same or none, or the times are not in order or too long ago.
+            ClosedError: The client is closed.
+        """
+        alias = alias_of(source, destination, check_timestamp(start), check_timestamp(end), self._time())
+        self._refuses_when_closed()
+        return self._state.alias_users(alias)
+
+    def add_identity_listener(self, listener: Callable[[IdentityResult], object]) -> None:
+        """Have a callback told of every identity call that succeeds, after the kits.
+
+        Raises:
+            InvalidArgumentError: It is not callable.
+        """
+        if not callable(listener):
+            raise InvalidArgumentError(f"listener must be callable, not {describe(listener)}")
+        identification = self._state.identification
+        identification.listeners = (*identification.listeners, listener)
+
+    def remove_identity_listener(self, listener: Callable[[IdentityResult], object]) -> None:
+        """Tell a callback no more; one that was never added is no error."""
+        identification = self._state.identification
+        identification.listeners = tuple(known for known in identification.listeners if known != listener)
 
     # -- consent, opt-out, push ---------------------------------------------------------------------------------
     @overload
@@ -304,36 +417,71 @@ class MParticle:
             InvalidArgumentError: The regulation or purpose is unknown, or a type is wrong.
             ClosedError: The client is closed.
         """
-        change = (
-            (lambda _old: regulation)
-            if isinstance(regulation, ConsentState)
-            else answer_change(regulation, purpose, consented, details)
-        )
+        if isinstance(regulation, ConsentState):
+            self._refuses_when_closed()
+            self._state.change_consent("state", regulation.to_json())
+            return
+        answer_change(regulation, purpose, consented, details)  # a wrong call raises, also on a closed client
         self._refuses_when_closed()
-        self._state.change_consent(change)
+        self._state.change_consent("answer", regulation, purpose, consented, details)
 
     def remove_consent(self, regulation: str | None = None, purpose: str | None = None) -> None:
         """Remove the answer for one purpose, all of a regulation, or (without arguments) all there is.
 
         Errors as :meth:`set_consent`.
         """
-        change = removal_change(regulation, purpose)
+        removal_change(regulation, purpose)  # a wrong call raises, also on a closed client
         self._refuses_when_closed()
-        self._state.change_consent(change)
+        self._state.change_consent("removal", regulation, purpose)
 
-    def set_opt_out(self, opted_out: bool) -> None:
-        """Opt the user out of everything, or in again; remembered. Events and attributes are refused meanwhile."""
-        if not isinstance(opted_out, bool):
-            raise InvalidArgumentError(f"opted_out must be a bool, not {describe(opted_out)}")
+    def set_opt_out(self, opted_out: bool, *, erase: bool = False) -> None:
+        """Opt the user out of everything, or in again; remembered. Events and attributes are refused meanwhile.
+
+        Args:
+            opted_out: Out or in.
+            erase: With ``True``, discard what is queued or set aside in the kits that run; else it is still delivered.
+
+        Raises:
+            InvalidArgumentError: An argument is no bool, or ``erase`` goes with opting in.
+            ClosedError: The client is closed.
+        """
+        for name, value in {"opted_out": opted_out, "erase": erase}.items():
+            if not isinstance(value, bool):
+                raise InvalidArgumentError(f"{name} must be a bool, not {describe(value)}")
+        if erase and not opted_out:
+            raise InvalidArgumentError("erase goes with opting out only")
         self._refuses_when_closed()
-        self._refusing = opted_out
-        self._state.set_opt_out(opted_out)
+        self._refusing = True  # until it has been decided
+        self._state.set_opt_out(opted_out, erase=erase)
+        self._look_again()
 
     def set_push_token(self, token: str) -> bool:
         """Hand a push token to the kits, those that start later included; true if a kit took it."""
         token = check_name(token, "push token")
         self._refuses_when_closed()
+        if not self._state.opted_out:
+            self._touch()
         return self._kits.set_push_token(token)
+
+    # -- sessions -----------------------------------------------------------------------------------------------
+    @property
+    def current_session(self) -> Session | None:
+        """The session that lasts; ``None`` before the first call that begins one, and once it has lapsed.
+
+        Events, screens, commerce events, user attributes and push tokens begin a session or keep it; kits that run
+        hear of its start and end. One that a crash left open is ended at the next start.
+        """
+        return self._sessions.current
+
+    def enter_background(self) -> None:
+        """The app went to the background: unless it comes back, its session lapses ``session_timeout`` from now."""
+        self._refuses_when_closed()
+        self._state.enter_background()
+
+    def enter_foreground(self) -> None:
+        """The app came to the foreground: a session begins unless one lasts."""
+        self._refuses_when_closed()
+        self._state.enter_foreground()
 
     # -- kits ---------------------------------------------------------------------------------------------------
     def for_user(
@@ -353,10 +501,12 @@ class MParticle:
             ConfigurationError: No running kit serves many users.
             ClosedError: The client is closed.
         """
+        from .kits.user_handle import UserHandle  # noqa: PLC0415  # apps with one user never need it
+
         self._refuses_when_closed()
         if isinstance(request, IdentityRequest):
             request = request.identities
-        users = self._kits.for_user(IdentityRequest(request, **identities).identities, mpid)
+        users = self._kits.for_user(IdentityRequest(request, **identities).identities, mpid)  # type: ignore[arg-type]
         if not users:
             raise ConfigurationError("no running kit serves many users; add a BrazeServerKit")
         return UserHandle(users, self._reporter, self._refuses_when_closed)
@@ -376,6 +526,24 @@ class MParticle:
             InvalidArgumentError: There is no kit of that name.
         """
         return self._kits.is_active(name)
+
+    def add_forwarding_listener(self, listener: ForwardingListener) -> None:
+        """Have a callback told what every kit gets of every call, what not, and why; for tests and inspectors.
+
+        Args:
+            listener: Called with a :class:`~mparticle_kit_braze.ForwardingReport` for each kit and call, on the
+                caller's thread, before the kit gets the call.
+
+        Raises:
+            InvalidArgumentError: It is not callable.
+        """
+        if not callable(listener):
+            raise InvalidArgumentError(f"listener must be callable, not {describe(listener)}")
+        self._kits.add_listener(listener)
+
+    def remove_forwarding_listener(self, listener: ForwardingListener) -> None:
+        """Tell a callback no more; one that was never added is no error."""
+        self._kits.remove_listener(listener)
 
     def apply_configuration(self, configurations: Sequence[KitConfiguration | Mapping[str, Any]]) -> None:
         """Apply kit configurations while running; kits are updated, started and stopped as they say.
@@ -426,6 +594,9 @@ class MParticle:
         if self._closed:
             return self._close_result
         self._closed = self._refusing = True
+        if self._remote is not None:
+            self._remote.close()
+        self._sessions.end()
         self._close_result = self._kits.close(DEFAULT_CLOSE_TIMEOUT if seconds is None else seconds)
         self._state.close()
         return self._close_result
@@ -477,6 +648,12 @@ class MParticle:
     removeConsent = remove_consent  # noqa: N815
     setOptOut = set_opt_out  # noqa: N815
     setPushToken = set_push_token  # noqa: N815
+    currentSession = current_session  # noqa: N815
+    enterBackground = enter_background  # noqa: N815
+    enterForeground = enter_foreground  # noqa: N815
+    aliasUsers = alias_users  # noqa: N815
+    addIdentityStateListener = add_identity_listener  # noqa: N815  # Android's name; the next as well
+    removeIdentityStateListener = remove_identity_listener  # noqa: N815
     forUser = for_user  # noqa: N815
     applyConfiguration = apply_configuration  # noqa: N815
 
@@ -485,21 +662,39 @@ class MParticle:
         if self._closed:
             raise ClosedError("this client has been closed; make a new MParticle")
 
+    def _look_again(self) -> None:
+        """Decide what one look on the hot path says."""
+        self._refusing = self._closed or self._state.opted_out or self._state.waiting
+
+    def _take_configuration(self, configuration: ClientConfiguration) -> None:
+        """A configuration from the server, on its thread."""
+        if not self._closed:
+            self._state.apply(configuration.kits, configuration.session_timeout)
+
+    def _touch(self) -> None:
+        """Begin a session or keep it, unless the call waits for the first user and begins one then."""
+        if not self._state.waiting:
+            self._sessions.touch()
+
     def _refuses(self, what: str) -> bool:
         """Raise if closed; report and return true if the user opted out."""
         self._refuses_when_closed()
         if self._state.opted_out:
             self._reporter.report("opted_out", f"A {what} was refused because the user opted out", key=what)
+            self._kits.refused(what)
         return self._state.opted_out
 
     def _change_identity(
         self, operation: Operation, request: Identities | None, names: Mapping[str, str | None]
     ) -> User | None:
-        if isinstance(request, IdentityRequest):
-            request = request.identities
-        given = IdentityRequest(request, **names).identities
+        if not isinstance(request, IdentityRequest):
+            request = IdentityRequest(request, **names)  # type: ignore[arg-type]  # names that are none raise
+        elif names:
+            merged = IdentityRequest(request.identities, **names)  # type: ignore[arg-type]  # as above
+            merged.on_success, merged.on_failure = request.on_success, request.on_failure
+            request = merged
         self._refuses_when_closed()
-        return self._state.change_identity(operation, given)
+        return self._state.change_identity(operation, request)
 
 
 # -- checks ---------------------------------------------------------------------------------------------------------

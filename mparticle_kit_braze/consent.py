@@ -15,6 +15,7 @@ __all__ = [
     "ConsentState",
     "GDPRConsent",
     "answer_change",
+    "consent_change",
     "normalized_purpose",
     "removal_change",
 ]
@@ -133,6 +134,24 @@ def normalized_purpose(purpose: object) -> str:
     if not (text := purpose.strip().lower()):
         raise InvalidArgumentError("a consent purpose must not be empty")
     return text
+
+
+def consent_change(step: str, *arguments: Any) -> Callable[[ConsentState], ConsentState]:
+    """A change of consent from plain values, such as survive in storage.
+
+    Args:
+        step: ``answer`` (arguments as :func:`answer_change`), ``removal`` (as :func:`removal_change`) or ``state``
+            (what :meth:`ConsentState.to_json` gave, or a state).
+
+    Raises:
+        InvalidArgumentError: The regulation or purpose is unknown, or a type is wrong.
+    """
+    if step == "answer":
+        return answer_change(*arguments)
+    if step == "removal":
+        return removal_change(*arguments)
+    state = ConsentState.from_json(*arguments)
+    return lambda _old: state
 
 
 def answer_change(

@@ -1,7 +1,7 @@
 """What went wrong without being an error of the caller: counted, logged once, handed to ``on_error``.
 
-Every room reports through one :class:`Reporter`. It must never be called while a lock of ours is held:
-logging handlers and ``on_error`` are foreign code.
+Every room reports through one :class:`Reporter`. Logging handlers and ``on_error`` are foreign code: what is reported
+while the thread holds a lock of ours reaches them in a thread of its own.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .locks import ForkSafeLock
+from .locks import ForkSafeLock, without_locks
 
 __all__ = ["Problem", "Reporter"]
+
+# A host that set up no logging would otherwise find our warnings on its stderr, at its exit even.
+logging.getLogger("mparticle_kit_braze").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Reporter:
     Args:
         on_error: Called with each :class:`Problem`, on the thread where it was noticed. What it raises is
             logged at DEBUG and goes no further.
-        logger: Where the log lines go. No handler and no level is ever set on it.
+        logger: Where the log lines go; no level is ever set on it. Ours prints nothing unless the host sets up logging.
     """
 
     def __init__(
@@ -76,29 +79,32 @@ class Reporter:
             exception: The exception behind it.
         """
         episode = (code, key)
-        with self._lock:
+        with self._lock.held:
             self._counts[code] += count
             # Bounded: an app that makes up attribute names must not make this grow for ever.
             first = episode not in self._open_episodes and len(self._open_episodes) < 10_000
             if first:
                 self._open_episodes.add(episode)
-        if first:
-            self._logger.log(level, "%s", message)
-        if self._on_error is not None:
-            try:
-                self._on_error(Problem(code, message, count, exception))
-            except Exception:
-                self._logger.debug("on_error raised", exc_info=True)
+        without_locks(lambda: self._tell(Problem(code, message, count, exception), level if first else None))
 
     def recovered(self, code: str, message: str | None = None, *, key: str = "") -> None:
         """End an episode: the next problem with this code and key is logged again. ``message`` is logged at INFO."""
-        with self._lock:
+        with self._lock.held:
             was_open = (code, key) in self._open_episodes
             self._open_episodes.discard((code, key))
         if was_open and message is not None:
-            self._logger.info("%s", message)
+            without_locks(lambda: self._logger.info("%s", message))
 
     def counts(self) -> dict[str, int]:
         """How often each code was reported since the start."""
-        with self._lock:
+        with self._lock.held:
             return dict(self._counts)
+
+    def _tell(self, problem: Problem, level: int | None) -> None:
+        if level is not None:
+            self._logger.log(level, "%s", problem.message)
+        if self._on_error is not None:
+            try:
+                self._on_error(problem)
+            except Exception:
+                self._logger.debug("on_error raised", exc_info=True)

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from .consent import ConsentState
 from .errors import InvalidArgumentError
+from .locks import ForkSafeLock
 from .storage import KeyValues
 from .values import describe
 
-__all__ = ["IdentityRequest", "IdentityResolver", "IdentityType", "LocalResolver", "Operation", "Resolution", "User"]
+__all__ = [
+    "Alias",
+    "IdentityFailure",
+    "IdentityRequest",
+    "IdentityResolver",
+    "IdentityResult",
+    "IdentityType",
+    "LocalResolver",
+    "Operation",
+    "PendingResolution",
+    "Resolution",
+    "User",
+    "alias_of",
+]
 
 Operation = Literal["identify", "login", "logout", "modify"]
 
@@ -105,17 +119,32 @@ class IdentityRequest:
     Args:
         identities: Values by identity type (a member, number or name). ``None`` removes an identity in
             ``modify`` and is left out elsewhere.
+        on_success: Called with an :class:`IdentityResult` once the call has succeeded and the kits know.
+        on_failure: Called with an :class:`IdentityFailure` if it has failed for good; the user stays.
         **names: The same by snake_case name: ``IdentityRequest(customer_id="ada", email="ada@example.com")``.
 
     Raises:
-        InvalidArgumentError: An identity type is unknown, given twice, or a value is neither text nor ``None``.
+        InvalidArgumentError: An identity type is unknown, given twice, a value is neither text nor ``None``, or a
+            callback not callable.
     """
 
-    __slots__ = ("identities",)
+    __slots__ = ("identities", "on_failure", "on_success")
 
     identities: dict[IdentityType, str | None]
 
-    def __init__(self, identities: Mapping[Any, str | None] | None = None, **names: str | None) -> None:
+    def __init__(
+        self,
+        identities: Mapping[Any, str | None] | None = None,
+        *,
+        on_success: Callable[[IdentityResult], object] | None = None,
+        on_failure: Callable[[IdentityFailure], object] | None = None,
+        **names: str | None,
+    ) -> None:
+        for what, callback in (("on_success", on_success), ("on_failure", on_failure)):
+            if callback is not None and not callable(callback):
+                raise InvalidArgumentError(f"{what} must be callable, not {describe(callback)}")
+        self.on_success = on_success
+        self.on_failure = on_failure
         if identities is not None and not isinstance(identities, Mapping):
             raise InvalidArgumentError(
                 f"identities must be an IdentityRequest or a mapping of identity types to str, "
@@ -171,13 +200,130 @@ class Resolution:
     is_logged_in: bool
 
 
+@dataclass(frozen=True, slots=True)
+class IdentityResult:
+    """A successful identity call.
+
+    Attributes:
+        operation: The call.
+        user: The current user after it.
+        previous_user: The current user before it; the same unless it changed who the user is.
+    """
+
+    operation: Operation
+    user: User
+    previous_user: User | None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityFailure:
+    """An identity call that failed for good.
+
+    Attributes:
+        operation: The call.
+        code: The HTTP status; -1 if it was not a server that failed.
+        reason: Why, in a few words without personal data.
+    """
+
+    operation: Operation
+    code: int
+    reason: str
+
+
+class PendingResolution:
+    """An answer that is still to come. Whoever resolves calls :meth:`complete` or :meth:`fail` once, on any thread."""
+
+    __slots__ = ("_callback", "_done", "_lock", "_outcome")
+
+    def __init__(self) -> None:
+        self._lock = ForkSafeLock()
+        self._done = False
+        self._outcome: Resolution | IdentityFailure | None = None
+        self._callback: Callable[[Resolution | IdentityFailure | None], object] | None = None
+
+    def complete(self, resolution: Resolution | None) -> None:
+        """The answer, or ``None``: everything stays as it was."""
+        self._settle(resolution)
+
+    def fail(self, failure: IdentityFailure) -> None:
+        """There will be no answer."""
+        self._settle(failure)
+
+    def when_done(self, callback: Callable[[Resolution | IdentityFailure | None], object]) -> None:
+        """Call back with what comes; at once if it has come."""
+        with self._lock.held:
+            self._callback = callback
+            done = self._done
+        if done:
+            callback(self._outcome)
+
+    def _settle(self, outcome: Resolution | IdentityFailure | None) -> None:
+        with self._lock.held:
+            if self._done:
+                return
+            self._done, self._outcome = True, outcome
+            callback = self._callback
+        if callback is not None:
+            callback(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """What one user did is another's.
+
+    Attributes:
+        source: The MPID whose data is to be moved.
+        destination: The MPID that it belongs to.
+        start: From when on, seconds since the epoch.
+        end: Until when.
+    """
+
+    source: int
+    destination: int
+    start: float
+    end: float
+
+
+ALIAS_WINDOW = 90 * 86_400.0
+"""Seconds; mParticle moves no older data. Source: Android ``alias_max_window``."""
+
+
+def alias_of(source: object, destination: object, start: float | None, end: float | None, now: float) -> Alias:
+    """An alias, checked as mParticle's clients check it.
+
+    Raises:
+        InvalidArgumentError: The users are the same or none, or the times are not in order or too long ago.
+    """
+    mpids: list[int] = []
+    for what, user in (("source", source), ("destination", destination)):
+        mpid = getattr(user, "mpid", user)
+        if not isinstance(mpid, int) or isinstance(mpid, bool) or mpid == 0:
+            raise InvalidArgumentError(f"{what} must be a user or an MPID that is not 0, not {describe(mpid)}")
+        mpids.append(mpid)
+    if mpids[0] == mpids[1]:
+        raise InvalidArgumentError("source and destination must be different users")
+    until = now if end is None else end
+    since = now - ALIAS_WINDOW if start is None else start
+    if since > until:
+        raise InvalidArgumentError("start must not be after end")
+    if since < now - ALIAS_WINDOW - 1:
+        raise InvalidArgumentError("start must not be more than 90 days ago")
+    return Alias(mpids[0], mpids[1], since, until)
+
+
 class IdentityResolver(Protocol):
-    """Turns identities into an MPID."""
+    """Turns identities into an MPID.
+
+    A resolver may have more: ``open(storage, reporter, environment)``, called once by the client, ``close()``, and
+    ``alias(alias)``, which takes an :class:`Alias` and says whether it can.
+    """
 
     def resolve(
         self, operation: Operation, identities: Mapping[IdentityType, str | None], current: User | None
-    ) -> Resolution | None:
-        """Say who the user is after an identity call.
+    ) -> Resolution | PendingResolution | IdentityFailure | None:
+        """Say who the user is after an identity call. Never waits: an answer that takes time is a pending one.
+
+        Calls are resolved one at a time, each with the user that the one before it made.
 
         Args:
             operation: The call. At the very first start it is ``identify`` without identities.
@@ -185,7 +331,7 @@ class IdentityResolver(Protocol):
             current: The user until now.
 
         Returns:
-            The user from now on, or ``None`` if there is no answer: then everything stays as it was.
+            The user from now on; a failure, or ``None`` if there is no answer: then everything stays as it was.
         """
 
 
@@ -218,6 +364,13 @@ class LocalResolver:
         for kind, value in named.items():
             self._values.set_default(identity_key(kind, value), mpid)
         return Resolution(mpid, is_logged_in=operation != "logout")
+
+    def alias(self, alias: Alias) -> bool:
+        """The identities of one user lead to another from here on."""
+        for key, mpid in self._values.items("identity.").items():
+            if mpid == alias.source:
+                self._values.set(key, alias.destination)
+        return True
 
     def forget(self, user: User) -> None:
         """Forget the identities that lead to a user."""

@@ -8,25 +8,35 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import sqlite3
 import threading
+import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .diagnostics import Reporter
 from .errors import InvalidArgumentError
+from .forks import watch_forks
 from .locks import ForkSafeLock
 
 __all__ = ["KeyValues", "Storage"]
 
 APPLICATION = "mparticle_kit_braze"
 MEMORY = ":memory:"
-BUSY_TIMEOUT = 5.0
-"""Seconds to wait for another process that is writing the same file."""
+encode = json.JSONEncoder(separators=(",", ":")).encode
+BUSY_TIMEOUT = 0.1
+"""Seconds to wait for another process that is writing the same file: a caller's thread waits as well."""
+
+HOLD_OFF = 2.0
+"""Seconds until a file that could not be written is tried again."""
+
+FORK_PATIENCE = 0.5
+"""Seconds that a fork waits for a write to end."""
 
 
 class Storage:
@@ -86,18 +96,18 @@ class Storage:
     def directory(self, name: str) -> Storage:
         """A private subdirectory; characters that file systems treat specially are replaced."""
         name = safe_name(name)
-        with self._lock:
+        with self._lock.held:
             known = self._directories.get(name)
         if known is not None:
             return known
         made = Storage(None, self.reporter) if self.path is None else Storage.open(self.path / name, self.reporter)
-        with self._lock:
+        with self._lock.held:
             return self._directories.setdefault(name, made)
 
     def key_values(self, name: str = "state") -> KeyValues:
         """The key-value file of that name, opened on first use."""
         name = safe_name(name)
-        with self._lock:
+        with self._lock.held:
             known = self._files.get(name)
             if known is None or known.closed:
                 path = None if self.path is None else self.path / f"{name}.db"
@@ -116,7 +126,8 @@ class KeyValues:
     the value stays in memory and the trouble is reported once per episode (``storage_write_failed``). A damaged
     file is renamed to ``<name>.damaged-<n>``, reported (``storage_damaged``), and a fresh one begun.
 
-    Safe to use from several threads, and in a forked child, which opens the file anew.
+    Safe to use from several threads, and in a forked child, which opens the file anew: it is closed at the fork, as
+    SQLite forbids carrying an open one over.
     """
 
     def __init__(self, path: Path | None, reporter: Reporter) -> None:
@@ -124,15 +135,20 @@ class KeyValues:
         self._path = path
         self._reporter = reporter
         self._lock = ForkSafeLock()
-        self._pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
-        self._abandoned: list[sqlite3.Connection] = []
+        self._inherited: sqlite3.Connection | None = None
+        self._forking = False
         self._values: dict[str, str] = {}
         self._unwritten: set[str] = set()
+        self._failing = False
+        self._writing = False
+        self._retry_at = -math.inf
         self._seen: tuple[sqlite3.Connection, int] | None = None
-        with self._lock:
+        with self._lock.held:
             troubles = self._load()
         self._tell(troubles)
+        if path is not None:
+            watch_forks(self)
 
     # -- reading ------------------------------------------------------------------------------------------------
     def get(self, key: str, default: Any = None) -> Any:
@@ -142,8 +158,7 @@ class KeyValues:
 
     def items(self, prefix: str = "") -> dict[str, Any]:
         """All keys that begin with ``prefix``, with their values."""
-        with self._lock:
-            found = [(key, text) for key, text in self._values.items() if key.startswith(prefix)]
+        found = [(key, text) for key, text in self._values.copy().items() if key.startswith(prefix)]
         return {key: json.loads(text) for key, text in found}
 
     # -- writing ------------------------------------------------------------------------------------------------
@@ -153,8 +168,8 @@ class KeyValues:
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Store several values in one commit."""
-        texts = {key: json.dumps(value, separators=(",", ":")) for key, value in values.items()}
-        with self._lock:
+        texts = {key: encode(value) for key, value in values.items()}
+        with self._lock.held:
             self._values.update(texts)
             self._unwritten.update(texts)
             troubles = self._write()
@@ -162,12 +177,19 @@ class KeyValues:
 
     def set_default(self, key: str, value: Any) -> Any:
         """Store a value unless there is one, in one step even among processes, and return what is stored."""
-        text = json.dumps(value, separators=(",", ":"))
-        with self._lock:
+        text = encode(value)
+        with self._lock.held:
             troubles = self._claim(key, text)
             found = json.loads(self._values[key])
         self._tell(troubles)
         return found
+
+    def take(self, key: str) -> Any:
+        """Remove a value and return it, in one step even among processes: only one of them gets it, others ``None``."""
+        with self._lock.held:
+            text, troubles = self._take(key)
+        self._tell(troubles)
+        return None if text is None else json.loads(text)
 
     def delete(self, key: str) -> None:
         """Forget one key."""
@@ -175,31 +197,55 @@ class KeyValues:
 
     def delete_prefix(self, prefix: str) -> None:
         """Forget every key that begins with ``prefix``."""
-        with self._lock:
-            keys = [key for key in self._values if key.startswith(prefix)]
+        with self._lock.held:
+            keys = [key for key in list(self._values) if key.startswith(prefix)]
         self._delete(keys)
 
     # -- life ---------------------------------------------------------------------------------------------------
     def reload(self) -> None:
         """Read the file again, to see what other processes wrote."""
-        with self._lock:
+        with self._lock.held:
             troubles = self._load()
         self._tell(troubles)
 
     def close(self) -> None:
         """Close the file. Reading goes on from memory; writing after this reaches memory only."""
-        with self._lock:
+        with self._lock.held:
+            self._retry_at = -math.inf
+            troubles = self._write() if self._unwritten else []
             self.closed = True
-            connection = self._connection if self._pid == os.getpid() else None
-            if connection is not None:
-                self._connection = None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+            self._disconnect()
+        self._tell(troubles)
+
+    def __del__(self) -> None:
+        """Nobody refers to it any more: do not leave the file open until the interpreter notices."""
+        with contextlib.suppress(Exception):
+            self._disconnect()
+
+    def before_fork(self) -> None:
+        """Have the file closed at the fork; waits for a write that is under way, but not long."""
+        if self._lock.held.acquire(timeout=FORK_PATIENCE):
+            self._forking = True
+            if self._connection is not None and not self._connection.in_transaction:
+                self._disconnect()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the file is opened again when it is needed."""
+        if self._forking:
+            self._forking = False
+            self._lock.held.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin with a free lock. An open connection is the parent's: it must be neither used nor closed here."""
+        self._forking = False
+        if self._lock.is_mine():
+            self._lock.renew()
+        self._inherited = self._inherited or self._connection
+        self._connection = None
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _delete(self, keys: list[str]) -> None:
-        with self._lock:
+        with self._lock.held:
             for key in keys:
                 self._values.pop(key, None)
             self._unwritten.update(keys)
@@ -207,19 +253,23 @@ class KeyValues:
         self._tell(troubles)
 
     def _open(self) -> sqlite3.Connection | None:
-        if self._pid != os.getpid():
-            # A forked child must not close the parent's connection: that would drop the parent's file locks.
-            # Keeping a reference abandons it without a word.
-            if self._connection is not None:
-                self._abandoned.append(self._connection)
-                self._connection = None
-            self._pid = os.getpid()
+        if self._inherited is not None:
+            # SQLite would believe that this process holds the parent's locks.
+            raise sqlite3.OperationalError("the process forked in the middle of a write")
         if self._connection is None and self._path is not None and not self.closed:
             self._connection = open_database(self._path)
         return self._connection
 
+    def _disconnect(self) -> None:
+        connection, self._connection, self._seen = self._connection, None, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
     def _load(self) -> list[Trouble]:
         """Fill the cache; called with the lock held, returns what there is to report once it is released."""
+        if self._holds_off():
+            return []
         try:
             connection = self._open()
             if connection is None:
@@ -242,10 +292,17 @@ class KeyValues:
 
     def _write(self) -> list[Trouble]:
         """Bring the file up to date, with what earlier failures left unwritten; as :meth:`_load` otherwise."""
+        if self._holds_off():
+            return []
         try:
-            self._commit()
+            with self._while_writing():
+                while self._unwritten:
+                    self._commit()
         except (sqlite3.Error, OSError) as error:
             return self._recover(error)
+        if not self._failing:
+            return []
+        self._failing = False
         return [Trouble("storage_write_failed", None, None)]
 
     def _claim(self, key: str, text: str) -> list[Trouble]:
@@ -253,9 +310,9 @@ class KeyValues:
         if key in self._values:
             return []
         try:
-            connection = self._open()
+            connection = None if self._holds_off() else self._open()
             if connection is not None and key not in self._unwritten:
-                with connection:
+                with self._while_writing(), connection:
                     connection.execute("BEGIN IMMEDIATE")
                     connection.execute("INSERT OR IGNORE INTO key_values VALUES (?, ?)", (key, text))
                     rows = connection.execute("SELECT key, value FROM key_values WHERE key = ?", (key,))
@@ -269,34 +326,81 @@ class KeyValues:
         self._unwritten.add(key)
         return self._write()
 
+    def _take(self, key: str) -> tuple[str | None, list[Trouble]]:
+        """Remove a value and return its text; of one that was never written, what memory holds."""
+        known = self._values.pop(key, None)
+        unwritten = key in self._unwritten
+        if self._holds_off():
+            self._unwritten.add(key)
+            return known, []
+        try:
+            connection = self._open()
+            if connection is not None:
+                with self._while_writing(), connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    found = readable(connection.execute("SELECT key, value FROM key_values WHERE key = ?", (key,)))
+                    connection.execute("DELETE FROM key_values WHERE key = ?", (key,))
+                self._unwritten.discard(key)
+                return (known if unwritten else found.get(key)), []
+        except (sqlite3.Error, OSError) as error:
+            self._unwritten.add(key)
+            return known, self._recover(error)
+        self._unwritten.discard(key)
+        return known, []
+
+    @contextlib.contextmanager
+    def _while_writing(self) -> Iterator[None]:
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._writing = False
+
     def _commit(self) -> None:
         connection = self._open()
-        if connection is None or not self._unwritten:
+        if connection is None:
+            self._unwritten.clear()  # memory, or closed: there is nowhere to write to, ever
             return
-        rows = [(key, self._values[key]) for key in self._unwritten if key in self._values]
-        gone = [(key,) for key in self._unwritten if key not in self._values]
+        keys = list(self._unwritten)
+        values = self._values.copy()
         with connection:
             connection.execute("BEGIN IMMEDIATE")
+            rows = [(key, values[key]) for key in keys if key in values]
             connection.executemany("INSERT OR REPLACE INTO key_values VALUES (?, ?)", rows)
+            gone = [(key,) for key in keys if key not in values]
             connection.executemany("DELETE FROM key_values WHERE key = ?", gone)
-        self._unwritten.clear()
+        # Not those that a signal handler has changed meanwhile.
+        self._unwritten.difference_update([key for key in keys if self._values.get(key) is values.get(key)])
 
     def _recover(self, error: sqlite3.Error | OSError) -> list[Trouble]:
         """Deal with a failing file: set a damaged one aside and write what we know to a fresh one."""
         if self._path is None or not is_damage(error):
-            return [unwritten(error)]
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
+            return self._hold_off(error)
+        self._disconnect()
         troubles = [Trouble("storage_damaged", "A damaged state file was set aside and a fresh one begun", error)]
         try:
             set_aside(self._path)
             self._unwritten.update(self._values)
             self._commit()
         except (sqlite3.Error, OSError) as again:
-            troubles.append(unwritten(again))
+            troubles += self._hold_off(again)
         return troubles
+
+    def _hold_off(self, error: sqlite3.Error | OSError) -> list[Trouble]:
+        """Let go of a file that cannot be used now, so that not every call waits for it."""
+        self._failing = True
+        self._retry_at = time.monotonic() + HOLD_OFF
+        reason = f"({type(error).__name__})"
+        return [
+            Trouble("storage_write_failed", f"State cannot be read or written {reason}; it is kept in memory", error)
+        ]
+
+    def _holds_off(self) -> bool:
+        """Whether not to touch the file: it failed a moment ago, or this is a signal handler that interrupted a write.
+
+        What a handler changes goes with the write it interrupted, or the next one.
+        """
+        return self._writing or time.monotonic() < self._retry_at
 
     def _tell(self, troubles: list[Trouble]) -> None:
         for trouble in troubles:
@@ -315,12 +419,6 @@ class Trouble:
         self.code = code
         self.message = message
         self.error = error
-
-
-def unwritten(error: BaseException) -> Trouble:
-    """The trouble of a file that cannot be read or written now."""
-    reason = f"({type(error).__name__})"
-    return Trouble("storage_write_failed", f"State cannot be read or written {reason}; it is kept in memory", error)
 
 
 def prepare_directory(path: Path) -> None:

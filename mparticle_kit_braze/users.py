@@ -102,7 +102,7 @@ class UserStore:
     # -- who ----------------------------------------------------------------------------------------------------
     def switch(self, mpid: int, *, logged_in: bool) -> tuple[LocalUser, list[LocalUser]]:
         """Make a user current, known or new. Returns it, and the users that were forgotten to make room."""
-        with self._lock:
+        with self._lock.held:
             user = self._users.get(mpid) or self._load(mpid)
             # Only the current user's state stays in memory as objects.
             self._users = {mpid: user}
@@ -116,7 +116,7 @@ class UserStore:
 
     def set_identities(self, user: LocalUser, changes: Mapping[IdentityType, str | None]) -> None:
         """Merge identities into a user's; ``None`` removes one."""
-        with self._lock:
+        with self._lock.held:
             merged = {**user.identities, **changes}
             identities = {kind: value for kind, value in merged.items() if value is not None}
             if identities != user.identities:
@@ -127,7 +127,7 @@ class UserStore:
     # -- attributes ---------------------------------------------------------------------------------------------
     def set_attribute(self, user: LocalUser, key: str, value: Any) -> None:
         """Remember an attribute (a list as a tuple, a tag as ``None``)."""
-        with self._lock:
+        with self._lock.held:
             old = user.attributes.get(key, user)
             if old.__class__ is value.__class__ and old.__class__ in UNCHANGED_IF_EQUAL and old == value:
                 return
@@ -136,7 +136,7 @@ class UserStore:
 
     def increment_attribute(self, user: LocalUser, key: str, by: int | float) -> int | float | None:
         """Add to a number and return the sum; ``None``, changing nothing, if what is stored is no number."""
-        with self._lock:
+        with self._lock.held:
             total = incremented(user.attributes[key], by) if key in user.attributes else by
             if total is not None:
                 self.set_attribute(user, key, total)
@@ -144,7 +144,7 @@ class UserStore:
 
     def remove_attribute(self, user: LocalUser, key: str) -> bool:
         """Forget an attribute and return whether there was one."""
-        with self._lock:
+        with self._lock.held:
             if key not in user.attributes:
                 return False
             left = {other: value for other, value in user.attributes.items() if other != key}
@@ -157,7 +157,7 @@ class UserStore:
         self, user: LocalUser, change: Callable[[ConsentState], ConsentState]
     ) -> tuple[ConsentState, ConsentState]:
         """Change a user's consent and return the old and the new state."""
-        with self._lock:
+        with self._lock.held:
             old = user.consent
             new = change(old)
             user.state = replace(user.state, consent=new)
@@ -198,9 +198,11 @@ UNCHANGED_IF_EQUAL = frozenset({str, int, bool, float, type(None)})
 
 
 def incremented(value: Any, by: int | float) -> int | float | None:
-    """A number (or a text that reads as one) plus ``by``; ``None`` if it is no number or the sum not finite."""
+    """A number (a text that reads as one, a tag as 0) plus ``by``; ``None`` if it is none or the sum not finite."""
     number: Any = value
-    if isinstance(value, str):
+    if value is None:  # a tag has no value yet (as Android)
+        number = 0
+    elif isinstance(value, str):
         number = read_number(value)
     if isinstance(number, bool) or not isinstance(number, int | float | Decimal):
         return None

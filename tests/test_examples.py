@@ -57,6 +57,17 @@ def test_quickstart_imports_nothing_but_the_package() -> None:
     assert roots - set(sys.stdlib_module_names) == {"mparticle_kit_braze"}
 
 
+def test_a_kit_of_ones_own_takes_few_lines() -> None:
+    """The custom kit does what it says, and its class has fewer than 40 lines."""
+    result = run_python(EXAMPLES / "custom_kit.py")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == ["Played Clair de lune: 2", "Played Naima: 1"]
+    tree = ast.parse((EXAMPLES / "custom_kit.py").read_text(encoding="utf-8"))
+    (kit,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert kit.end_lineno is not None
+    assert kit.end_lineno - kit.lineno + 1 < 40
+
+
 def test_real_braze_delivers() -> None:
     """The real-instance example, pointed at the sandbox, delivers the same calls and says so."""
     with Sandbox("app-key-1") as sandbox:

@@ -21,21 +21,26 @@ GROUND = {
     "diagnostics",
     "errors",
     "events",
+    "forks",
     "identity",
     "locks",
     "storage",
+    "urls",
     "users",
     "values",
 }
 """What every room may stand on."""
 
-PLAIN_GROUND = {"_version", "clock", "diagnostics", "errors", "locks", "storage"}
+PLAIN_GROUND = {"_version", "clock", "diagnostics", "errors", "forks", "locks", "storage"}
 """The part of the ground without a word of mParticle in it."""
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "": GROUND | {"client", "kits", "braze_kit", "braze", "delivery"},  # __init__: the public names
-    "client": GROUND | {"kits", "braze_kit", "delivery"},  # braze_kit: only MParticle.from_env, at the call
+    "": GROUND | {"client", "discovery", "idsync", "kits", "upload_kit", "braze_kit", "braze", "delivery"},  # the public names
+    "client": GROUND | {"discovery", "kits", "braze_kit", "delivery"},  # braze_kit: only MParticle.from_env, at the call
+    "discovery": GROUND | {"kits", "braze_kit"},  # braze_kit: only for a configuration that asks for it
     "kits": GROUND | {"delivery"},
+    "upload_kit": GROUND | {"kits", "delivery"},
+    "idsync": GROUND | {"delivery"},
     "braze_kit": GROUND | {"kits", "braze", "delivery"},
     "braze": PLAIN_GROUND | {"delivery"},
     "delivery": PLAIN_GROUND,

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .encoding import to_bytes
 from .state import State
 
-__all__ = ["AuthenticationFailure", "Signatures", "failure_in"]
-
+__all__ = ["AuthenticationFailure", "Signatures", "failure_in", "set_aside_reason"]
 
 _log = logging.getLogger("mparticle_kit_braze.braze")
 
@@ -56,13 +56,12 @@ class Signatures:
     def for_user(self, user_id: str | None) -> str | None:
         """The signature for a request with this user's data.
 
-        Data of a user we hold none for (the anonymous user's before login) goes with the current user's, as the
-        Web SDK sends it.
+        The anonymous user's from before login goes with the current user's, as the Web SDK sends it.
         """
         if not self.enabled:
             return None
         known = self._state.stored_signatures()
-        return known.get(user_id or "") or known.get(self._state.user_id or "")
+        return known.get(user_id or "") or (known.get(self._state.user_id or "") if user_id is None else None)
 
     def subscribe(self, callback: Callable[[AuthenticationFailure], object]) -> Callable[[], None]:
         """Call ``callback`` for each failed request; gives a function that ends the subscription."""
@@ -77,6 +76,13 @@ class Signatures:
         """Call the subscribers, each in a guard: they are the host's code."""
         for callback in self._subscribers:
             _guarded(callback, failure)
+
+
+def set_aside_reason(user_id: str) -> str:
+    """Why records of an earlier user wait among the dead letters; tells users apart without naming them."""
+    import hashlib  # noqa: PLC0415 - seldom needed
+
+    return f"waits for a new signature of user {hashlib.sha256(to_bytes(user_id)).hexdigest()[:12]}"
 
 
 def _guarded(callback: Callable[[AuthenticationFailure], object], failure: AuthenticationFailure) -> None:

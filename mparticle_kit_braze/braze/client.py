@@ -7,12 +7,11 @@ is reported as ``value_refused`` (``blocked`` for the server's block lists) and 
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
-import weakref
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from typing_extensions import Self
 
@@ -22,32 +21,28 @@ from ..diagnostics import Problem, Reporter
 from ..errors import ConfigurationError, InvalidArgumentError
 from ..storage import Storage
 from .address import resolve_endpoint
-from .authentication import AuthenticationFailure, Signatures
+from .authentication import AuthenticationFailure, Signatures, set_aside_reason
 from .data_endpoint import DataEndpoint
-from .encoding import quote
+from .event_calls import EventCalls
 from .event_texts import EventTexts
+from .lifetime import LastErrand, renew_after_fork, weakly
 from .memory import SentAttributes, SkipUnchanged
 from .messaging.features import MessagingFeatures
 from .messaging.messaging import Messaging
-from .messaging.triggers import CUSTOM_EVENT, PURCHASE
 from .points import DataPoints, PointMeter
 from .properties import PropertyEncoder, orjson_dumps
 from .recorder import Recorder
-from .refusal import BlockedError, Refused, shown
-from .settings import check_settings, checked_time, seconds
+from .refusal import Refused
+from .settings import check_settings, seconds
 from .state import State
 from .user import BrazeUser
-from .validation.ecommerce import ecommerce_event
-from .validation.purchases import currency_code, price_text, quantity_count
 from .validation.users import user_id_text
-from .validation.values import label, required_text
+from .validation.values import required_text
 
 __all__ = ["Braze"]
 
-T = TypeVar("T")
 
-
-class Braze(MessagingFeatures):
+class Braze(EventCalls, MessagingFeatures):
     """A client of the Braze SDK endpoint: queues durably, sends in batches from one background thread.
 
     Args:
@@ -106,6 +101,7 @@ class Braze(MessagingFeatures):
         if not isinstance(storage, Storage):
             storage = Storage.open(storage, self._reporter)
         self._clock = clock
+        made = threading.Event()
         self._state = State(storage.key_values("braze"), adopts_anonymous=adopt_anonymous_attributes)
         self._signatures = Signatures(self._state, enabled=bool(sdk_authentication))
         self._meter = PointMeter(clock)
@@ -120,10 +116,10 @@ class Braze(MessagingFeatures):
             clock=clock,
             app_version=app_version,
             sdk_metadata=sdk_metadata,
-            before_request=_weakly(self._remember, {}),
-            on_config=_weakly(self._config_changed, None),
+            before_request=weakly(self._remember, {}, made),
+            on_config=weakly(self._config_changed, None, made),
             on_undeliverable=self._memory.forget_all,
-            on_triggers=_weakly(self._triggers_answered, None),
+            on_triggers=weakly(self._triggers_answered, None, made),
         )
         self._delivery = Delivery(
             self._destination,
@@ -133,6 +129,7 @@ class Braze(MessagingFeatures):
             clock=clock,
             on_delivery=on_delivery,
         )
+        self._last_errand: LastErrand | None = None
         self._recorder = Recorder(self._state, self._delivery, clock, timeout)
         self._messaging = Messaging(
             self._state,
@@ -146,7 +143,7 @@ class Braze(MessagingFeatures):
         )
         self._recorder.on_session = self._messaging.session_began
         self._watcher = self._messaging.in_app_messages
-        self._properties = PropertyEncoder(self._left_out, orjson_dumps())
+        self._properties = PropertyEncoder(self._property_amiss, orjson_dumps())
         self._events = EventTexts(self._state.config.blocked_events)
         self._user = BrazeUser(
             self._recorder,
@@ -154,116 +151,13 @@ class Braze(MessagingFeatures):
             memory=self._memory,
             meter=self._meter,
             refuse=self._refuse,
-            flush_soon=self._delivery.flush_soon,
+            amiss=self._amiss,
+            push_token=self._messaging.push.set_token,
         )
         if self._state.disabled:
             self._delivery.pause()
-        _renew_after_fork(self)
-
-    # -- events -------------------------------------------------------------------------------------------------
-    def log_custom_event(
-        self, name: str, properties: Mapping[str, Any] | None = None, *, time: float | None = None
-    ) -> bool:
-        """Log a custom event.
-
-        Args:
-            name: Not empty, without control characters and double quotes; any length.
-            properties: Text keys without those characters; values text, 64-bit numbers, booleans, dates (naive =
-                UTC), lists and dicts; at most 51200 bytes of JSON. ``None`` values are left out; so are NaN and
-                numbers that do not fit, with a report.
-            time: When it happened, seconds since the epoch; ``None`` for now.
-
-        Returns:
-            Whether it was queued.
-
-        Raises:
-            InvalidArgumentError: ``time`` is no finite number.
-            ClosedError: The client was closed.
-        """
-        if time is not None:
-            time = checked_time(time)
-        try:
-            data = f"{self._events[name]}{self._properties.encode(properties)}}}"
-        except Refused as refused:
-            return self._refuse("log_custom_event", refused)
-        except TypeError:
-            # A list as the name, for example: it cannot even be looked up.
-            return self._refuse("log_custom_event", Refused(f"event name must be text, not {type(name).__name__}"))
-        logged = self._recorder.event("ce", data, time)
-        if logged and self._watcher.watched:
-            self._watcher.logged(CUSTOM_EVENT, name, properties, data)
-        return logged
-
-    def log_purchase(
-        self,
-        product_id: str,
-        price: float,
-        currency: str | None = "USD",
-        quantity: int | None = 1,
-        properties: Mapping[str, Any] | None = None,
-        *,
-        time: float | None = None,
-    ) -> bool:
-        """Log a purchase.
-
-        Args:
-            product_id: Not empty, without control characters and double quotes.
-            price: A finite number of any sign, or its text; sent with two decimals.
-            currency: An ISO 4217 code Braze knows, in any case; ``None`` is USD.
-            quantity: 1 to 100, fractions are cut; ``None`` is 1.
-            properties: As for :meth:`log_custom_event`.
-            time: When it happened, seconds since the epoch; ``None`` for now.
-
-        Returns:
-            Whether it was queued.
-
-        Raises:
-            InvalidArgumentError: ``time`` is no finite number.
-            ClosedError: The client was closed.
-        """
-        if time is not None:
-            time = checked_time(time)
-        try:
-            product = label(product_id, "product id")
-            if product in self._state.config.blocked_purchases:
-                raise BlockedError("on the server's list of blocked products", product)
-            data = (
-                f'{{"pid":{quote(product)},"c":"{currency_code(currency)}","p":"{price_text(price)}"'
-                f',"q":{quantity_count(quantity)},"pr":{self._properties.encode(properties)}}}'
-            )
-        except Refused as refused:
-            return self._refuse("log_purchase", refused)
-        logged = self._recorder.event("p", data, time)
-        if logged and self._watcher.watched:
-            self._watcher.logged(PURCHASE, product, properties, data)
-        return logged
-
-    def log_ecommerce_event(self, event: Mapping[str, Any], *, time: float | None = None) -> bool:
-        """Log one of Braze's recommended eCommerce events.
-
-        Args:
-            event: ``{"name": "ecommerce.order_placed", "properties": {...}}`` with the fields of Braze's schema;
-                others are dropped.
-            time: When it happened, seconds since the epoch; ``None`` for now.
-
-        Returns:
-            Whether it was queued.
-
-        Raises:
-            InvalidArgumentError: ``time`` is no finite number.
-            ClosedError: The client was closed.
-        """
-        if time is not None:
-            time = checked_time(time)
-        try:
-            name, properties = ecommerce_event(event)
-            data = f"{self._events[name]}{properties}}}"
-        except Refused as refused:
-            return self._refuse("log_ecommerce_event", refused)
-        logged = self._recorder.event("ce", data, time)
-        if logged and self._watcher.watched:
-            self._watcher.logged(CUSTOM_EVENT, name, event["properties"], data)
-        return logged
+        made.set()
+        renew_after_fork(self)
 
     # -- users --------------------------------------------------------------------------------------------------
     @property
@@ -298,9 +192,10 @@ class Braze(MessagingFeatures):
         except Refused as refused:
             self._refuse("change_user", refused)
             return
-        if signature is not None:
-            self._take_signature("change_user", text, signature)
-        self._recorder.change_user(text)
+        taken = signature is not None and self._take_signature("change_user", text, signature)
+        # Held up by the earlier user's signature, or by the lack of this one: only now delivery knows whose turn it is.
+        if (self._recorder.change_user(text) and self._signatures.enabled) or taken:
+            self._go_on()
 
     def set_sdk_authentication_signature(self, signature: str) -> bool:
         """A new signature for the current user; what was held for want of it is sent.
@@ -310,7 +205,10 @@ class Braze(MessagingFeatures):
         """
         if not self._recorder.accepts():
             return False
-        return self._take_signature("set_sdk_authentication_signature", self.user_id, signature)
+        taken = self._take_signature("set_sdk_authentication_signature", self.user_id, signature)
+        if taken:
+            self._go_on()
+        return taken
 
     def subscribe_to_sdk_authentication_failures(
         self, callback: Callable[[AuthenticationFailure], object]
@@ -332,9 +230,13 @@ class Braze(MessagingFeatures):
         if not self._signatures.enabled:
             return False
         self._signatures.take(user_id, text)
+        if user_id is not None:
+            self._delivery.retry_dead_letters(set_aside_reason(user_id))
+        return True
+
+    def _go_on(self) -> None:
         self._delivery.resume()
         self._messaging.signature_taken()
-        return True
 
     # -- sessions and delivery ----------------------------------------------------------------------------------
     def open_session(self) -> None:
@@ -357,6 +259,7 @@ class Braze(MessagingFeatures):
         self._state.values.update(self._remember())
         result = self._delivery.close(timeout)
         self._state.values.close()
+        self._messaging.release()
         self._memory.close()
         return result
 
@@ -394,22 +297,39 @@ class Braze(MessagingFeatures):
         return count
 
     def disable(self) -> None:
-        """Take and send nothing any more, over restarts too. What is queued stays; so do user, device id and session.
+        """Take nothing any more, send what is queued, and then send nothing either; over restarts too.
 
-        Unlike the Web SDK nothing is sent on the way: call :meth:`flush` before, if it should be.
+        As the Web SDK. Never waits: the last request leaves in the background, once. What it cannot deliver stays
+        queued; user, device id and session stay as well.
         """
+        if self._state.disabled:
+            return
         self._state.set_disabled(True)
         self._recorder.config_changed()
-        self._delivery.pause()
+        self._delivery.flush_soon(ignore_backoff=True)
+        # Enabled and disabled again meanwhile, it is the second errand that counts.
+        self._last_errand = errand = LastErrand(self._fall_silent)
+        if not self._delivery.call_soon(errand):
+            self._fall_silent(errand)
 
     def enable(self) -> None:
         """End :meth:`disable`."""
+        self._last_errand = None
         self._state.set_disabled(False)
+        self._destination.silent = False
         self._recorder.config_changed()
         self._delivery.unpause()
 
+    def _fall_silent(self, errand: LastErrand) -> None:
+        if errand is self._last_errand:
+            self._destination.silent = True
+            self._delivery.pause()
+
     def wipe_data(self) -> None:
-        """Forget queue, user, session, configuration and device id; the next call is a new anonymous user's."""
+        """Forget queue, user, session, configuration and device id; the next call is a new anonymous user's.
+
+        A disabled client stays disabled.
+        """
         self._delivery.clear()
         self._memory.forget_all()
         self._state.wipe()
@@ -418,20 +338,9 @@ class Braze(MessagingFeatures):
         self._config_changed()
 
     # -- inside -------------------------------------------------------------------------------------------------
-    def _refuse(self, call: str, refused: Refused) -> bool:
-        subject = f" {shown(refused.subject)}" if refused.subject else ""
-        key = f"{call}:{refused.subject or refused.reason}"
-        if isinstance(refused, BlockedError):
-            self._reporter.report("blocked", f"{call}:{subject} is {refused.reason}", key=key, level=logging.INFO)
-        else:
-            self._reporter.report("value_refused", f"{call}{subject} refused: {refused.reason}", key=key)
-        return False
-
-    def _left_out(self, key: str, reason: str) -> None:
-        self._reporter.report("value_refused", f"Property {shown(key)} left out: {reason}", key=f"property:{key}")
-
     def _remember(self) -> Mapping[str, Any]:
         self._memory.persist()
+        self._messaging.request_leaves()
         return self._recorder.to_remember()
 
     def _config_changed(self) -> None:
@@ -439,34 +348,11 @@ class Braze(MessagingFeatures):
         self._recorder.config_changed()
         self._messaging.config_changed()
 
-    def _triggers_answered(self, raw: object) -> None:
-        self._messaging.triggers_answered(raw)
+    def _triggers_answered(self, raw: object, epoch: int) -> None:
+        self._messaging.triggers_answered(raw, epoch)
 
-    def _after_fork_in_child(self) -> None:
+    def after_fork_in_child(self) -> None:
+        """In a forked child: let go of what is the parent's. Called by itself."""
         self._memory.reset_after_fork()
         self._recorder.reset_after_fork()
-
-
-def _weakly(method: Callable[..., T], otherwise: T) -> Callable[..., T]:
-    """The method for as long as its client lives: delivery's thread must not keep a forgotten client alive."""
-    reference = weakref.WeakMethod(method)
-
-    def call(*arguments: object) -> T:
-        alive = reference()
-        return otherwise if alive is None else alive(*arguments)
-
-    return call
-
-
-def _renew_after_fork(braze: Braze) -> None:
-    """Let a forked child renew its client, without keeping the client alive for it."""
-    if not hasattr(os, "register_at_fork"):
-        return
-    reference = weakref.ref(braze)
-
-    def renew() -> None:
-        known = reference()
-        if known is not None:
-            known._after_fork_in_child()  # noqa: SLF001 - same module
-
-    os.register_at_fork(after_in_child=renew)
+        self._messaging.reset_after_fork()

@@ -6,16 +6,16 @@ for delivery never waits for itself.
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._version import __version__
 from ..clock import Clock
 from ..delivery.destination import Backoff, Outcome, Record, Request, Response, Verdict
 from ..diagnostics import Reporter
-from .authentication import AuthenticationFailure, Signatures, failure_in
+from .answers import parsed, reason_in, verdict_of
+from .authentication import AuthenticationFailure, Signatures, failure_in, set_aside_reason
 from .device import describe_device
 from .encoding import compact, quote, to_bytes
 from .limits import RequestLimiter
@@ -27,8 +27,7 @@ from .state import State
 __all__ = ["DataEndpoint"]
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
+class Notes(NamedTuple):
     """What a request carried, to be settled when it is answered.
 
     Attributes:
@@ -51,6 +50,10 @@ class Notes:
     points: Mapping[str, int]
     merged_away: int
 
+    def __repr__(self) -> str:
+        """Without the user and their signature."""
+        return f"Notes(epoch={self.epoch}, triggers={self.triggers!r}, points={self.points!r})"
+
 
 class DataEndpoint:
     """A :class:`~mparticle_kit_braze.delivery.destination.Destination`.
@@ -68,8 +71,11 @@ class DataEndpoint:
         before_request: Gives what else is to be remembered now; called before each request is built.
         on_config: Called when a new configuration came into force.
         on_undeliverable: Called when records were lost, whose values must no longer count as sent.
-        on_triggers: Called with what an answer brought for in-app messages that were asked for; ``None`` when the
-            request failed.
+        on_triggers: Called with what an answer brought for in-app messages that were asked for (``None`` when the
+            request failed), and the life of the user they are for.
+
+    Attributes:
+        silent: Whether nothing may be sent, the client being disabled.
     """
 
     def __init__(
@@ -87,7 +93,7 @@ class DataEndpoint:
         before_request: Callable[[], Mapping[str, Any]],
         on_config: Callable[[], object],
         on_undeliverable: Callable[[], object],
-        on_triggers: Callable[[object], object],
+        on_triggers: Callable[[object, int], object],
     ) -> None:
         self._api_key = api_key
         self._base_url = base_url
@@ -102,6 +108,7 @@ class DataEndpoint:
         self._on_config = on_config
         self._on_undeliverable = on_undeliverable
         self._on_triggers = on_triggers
+        self.silent = state.disabled
         saved = state.values.get("limiter")
         # The bucket belongs to a user: one saved in another user's life is not taken up.
         usable = isinstance(saved, dict) and saved.get("epoch") == state.epoch
@@ -120,6 +127,8 @@ class DataEndpoint:
 
     def wait_before_request(self, now: float) -> float:  # noqa: ARG002 - the limiter keeps its own time
         """Seconds until the token bucket lets a request out."""
+        if self.silent:
+            return math.inf
         self._follow_user()
         return self._limiter.wait(self._state.config)
 
@@ -259,12 +268,12 @@ class DataEndpoint:
     # -- answers ------------------------------------------------------------------------------------------------
     def interpret(self, request: Request, response: Response) -> Outcome:
         """What an answer means; takes the configuration it brings, and hands on the triggers."""
-        answer = _parsed(response.body)
+        answer = parsed(response.body)
         outcome = self._judged(request, response, answer)
         notes: Notes = request.context
         if notes.triggers is not None and notes.epoch == self._state.epoch:
             brought = answer if outcome.verdict is Verdict.ACCEPTED and isinstance(answer, Mapping) else {}
-            self._on_triggers(brought.get("triggers"))
+            self._on_triggers(brought.get("triggers"), notes.epoch)
         return outcome
 
     def side_answer(self, request: Request, response: Response) -> tuple[Mapping[str, Any] | None, bool]:
@@ -274,10 +283,10 @@ class DataEndpoint:
             The answer's object (empty if it is none), or ``None`` if the request failed; and whether it failed for
             want of a good signature, which subscribers are told.
         """
-        answer = _parsed(response.body)
+        answer = parsed(response.body)
         failure = failure_in(answer, status=response.status)
         if failure is not None:
-            self._unauthorized(request.context, *failure)
+            self._tell_failure(request.context, *failure)
             return None, True
         if not 200 <= response.status < 300:
             return None, response.status in (401, 403)
@@ -293,13 +302,19 @@ class DataEndpoint:
             return Outcome(Verdict.RETRY, response.error or "connection")
         failure = failure_in(answer, status=response.status)
         if failure is not None:
-            return self._unauthorized(request.context, *failure)
+            self._tell_failure(request.context, *failure)
+            return self._unauthorized(request, *failure)
         if 200 <= response.status < 300:
             return self._accepted(request, response, answer)
         wait = self.retry_after(response.headers.get("retry-after"))
-        return Outcome(_verdict(response.status), f"HTTP {response.status}{_reason(answer)}", wait)
+        return Outcome(verdict_of(response.status), f"HTTP {response.status}{reason_in(answer)}", wait)
 
     def _accepted(self, request: Request, response: Response, answer: object) -> Outcome:
+        """A 2xx answer. An unreadable one counts as success and is only reported here.
+
+        The Web SDK also sends Braze the beginning of such a body, as an ``ie`` event. We do not: it comes from a proxy
+        or a login page, and may hold anything.
+        """
         if not isinstance(answer, Mapping):
             if response.status != 204:
                 self._reporter.report(
@@ -309,7 +324,7 @@ class DataEndpoint:
         else:
             self._reporter.recovered("answer_unreadable")
         if answer.get("error"):
-            return Outcome(Verdict.REFUSED, f"error in the answer{_reason(answer)}")
+            return Outcome(Verdict.REFUSED, f"error in the answer{reason_in(answer)}")
         self._settle(request.context)
         self._take_config(answer.get("config"))
         return Outcome(Verdict.ACCEPTED)
@@ -329,9 +344,19 @@ class DataEndpoint:
             self._state.set_config(raw)
             self._on_config()
 
-    def _unauthorized(self, notes: Notes, code: int, reason: str) -> Outcome:
-        failure = AuthenticationFailure(code, reason, notes.user_id, notes.signature)
-        self._signatures.tell(failure)
+    def _tell_failure(self, notes: Notes, code: int, reason: str) -> None:
+        self._signatures.tell(AuthenticationFailure(code, reason, notes.user_id, notes.signature))
+
+    def _unauthorized(self, request: Request, code: int, reason: str) -> Outcome:
+        """Everything is held until there is a new signature, unless it would have to be an earlier user's.
+
+        That user may never come back: their records are set aside, so that others' can go, and come back into the
+        queue with the user's next signature.
+        """
+        user_id = request.context.user_id
+        if self._signatures.enabled and user_id not in (None, self._state.user_id):
+            why = set_aside_reason(user_id)
+            return Outcome(Verdict.ACCEPTED, why, refused=dict.fromkeys(range(request.used), why))
         return Outcome(Verdict.UNAUTHORIZED, f"SDK authentication failed ({code} {reason})".replace(" )", ")"))
 
     def retry_after(self, value: str | None) -> float | None:
@@ -348,28 +373,3 @@ class DataEndpoint:
         except (ValueError, TypeError, OverflowError):
             return None
         return max(0.0, at - self._clock.time())
-
-
-def _verdict(status: int) -> Verdict:
-    if status == 400:
-        return Verdict.REFUSED
-    if status == 413:
-        return Verdict.TOO_LARGE
-    if status in (401, 403):
-        return Verdict.UNAUTHORIZED
-    return Verdict.RETRY
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _reason(answer: object) -> str:
-    """The answer's own word for what is wrong, cut."""
-    if not isinstance(answer, Mapping):
-        return ""
-    reason = answer.get("error") or answer.get("message") or answer.get("reason")
-    return f": {str(reason)[:200]}" if reason else ""

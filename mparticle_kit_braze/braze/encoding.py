@@ -25,6 +25,8 @@ __all__ = [
     "INT_MIN",
     "MAX_OBJECT_BYTES",
     "MAX_PROPERTY_BYTES",
+    "Amiss",
+    "checked_float",
     "checked_int",
     "compact",
     "has_forbidden_character",
@@ -44,6 +46,9 @@ MAX_DEPTH = 400
 """Levels of nesting; the SDK has no limit, but readers of JSON do."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 INFINITY = math.inf
+
+Amiss = Callable[[str], object]
+"""Told what does not go as it was given, while the rest does."""
 
 has_forbidden_character: Callable[[str], object] = re.compile('[\x00-\x1f"]').search
 """True if the text holds a control character (U+0000 to U+001F) or a double quote: Braze refuses it in names."""
@@ -178,7 +183,12 @@ def _held_number(value: Any, kind: type) -> Any:
 
 
 def plain(
-    value: Any, *, date_text: Callable[[date], str] = short_date, check_keys: bool = False, depth: int = 0
+    value: Any,
+    amiss: Amiss,
+    *,
+    date_text: Callable[[date], str] = short_date,
+    check_keys: bool = False,
+    depth: int = 0,
 ) -> Any:
     """A copy of ``value`` made of exact JSON types only.
 
@@ -186,6 +196,7 @@ def plain(
 
     Args:
         value: Anything.
+        amiss: Told what, for each number that became ``None``.
         date_text: The form dates take.
         check_keys: Refuse keys with control characters or double quotes, at every depth.
         depth: How deep the value lies.
@@ -202,23 +213,24 @@ def plain(
                 raise Refused(f"a key that is not text ({type(key).__name__})")
             if check_keys and has_forbidden_character(key):
                 raise Refused("a nested key with a control character or a double quote", key)
-            members[str.__str__(key)] = _member(member, date_text, check_keys, below)
+            members[str.__str__(key)] = _member(member, amiss, date_text, check_keys, below)
         return members
     if isinstance(value, list):
         below = _below(depth)
-        return [_member(member, date_text, check_keys, below) for member in value]
+        return [_member(member, amiss, date_text, check_keys, below) for member in value]
     if isinstance(value, date):
         return date_text(value)
     return value
 
 
-def _member(value: Any, date_text: Callable[[date], str], check_keys: bool, depth: int) -> Any:
+def _member(value: Any, amiss: Amiss, date_text: Callable[[date], str], check_keys: bool, depth: int) -> Any:
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return value
     try:
-        return plain(value, date_text=date_text, check_keys=check_keys, depth=depth)
-    except UnsupportedNumberError:
+        return plain(value, amiss, date_text=date_text, check_keys=check_keys, depth=depth)
+    except UnsupportedNumberError as unsupported:
+        amiss(f"holds {unsupported.reason}; it goes as null")
         return None
 
 

@@ -68,7 +68,10 @@ class RequestLimiter:
 
     def wait(self, config: ServerConfig) -> float:
         """Seconds until a request may leave."""
-        return max(self._wait(config.limit, self._tokens), self._wait(config.data_limit, self._data_tokens))
+        return max(
+            self._wait(config.limit, self._tokens, self._last),
+            self._wait(config.data_limit, self._data_tokens, self._last_data),
+        )
 
     def take(self, config: ServerConfig, *, data: bool = True) -> int | None:
         """Count one request, for ``data`` or another path of the endpoint.
@@ -76,32 +79,32 @@ class RequestLimiter:
         Returns:
             The tokens left for the header; ``None`` on a first request or without limit.
         """
-        remaining = self._tokens if config.limit is None else self._taken(config.limit, self._tokens)
+        remaining = self._tokens if config.limit is None else self._taken(config.limit, self._tokens, self._last)
         told = None if config.limit is None or self._tokens is None else remaining
         self._tokens = remaining
         if data and config.data_limit is not None:
-            self._data_tokens = self._taken(config.data_limit, self._data_tokens)
+            self._data_tokens = self._taken(config.data_limit, self._data_tokens, self._last_data)
         self._last = self._clock.monotonic()
         if data:
             self._last_data = self._last
         return told
 
-    def _taken(self, limit: RateLimit, tokens: int | None) -> int:
+    def _taken(self, limit: RateLimit, tokens: int | None, last: float | None) -> int:
         if tokens is None:
             return limit.capacity
-        return max(0, self._available(limit, tokens) - 1)
+        return max(0, self._available(limit, tokens, last) - 1)
 
-    def _available(self, limit: RateLimit, tokens: int) -> int:
-        gained = int(self._elapsed() / limit.refill_rate)
+    def _available(self, limit: RateLimit, tokens: int, last: float | None) -> int:
+        gained = int(self._since(last) / limit.refill_rate)
         return min(limit.capacity, tokens + gained)
 
-    def _wait(self, limit: RateLimit | None, tokens: int | None) -> float:
-        if limit is None or tokens is None or self._available(limit, tokens) > 0:
+    def _wait(self, limit: RateLimit | None, tokens: int | None, last: float | None) -> float:
+        if limit is None or tokens is None or self._available(limit, tokens, last) > 0:
             return 0.0
-        return max(0.0, limit.refill_rate - self._elapsed())
+        return max(0.0, limit.refill_rate - self._since(last))
 
-    def _elapsed(self) -> float:
-        return 0.0 if self._last is None else max(0.0, self._clock.monotonic() - self._last)
+    def _since(self, last: float | None) -> float:
+        return 0.0 if last is None else max(0.0, self._clock.monotonic() - last)
 
 
 def _count(value: object) -> int | None:

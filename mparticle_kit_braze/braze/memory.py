@@ -7,13 +7,11 @@ not to be trusted by any other; :meth:`SentAttributes.persist` writes it out and
 
 from __future__ import annotations
 
-import hashlib
 import os
-import threading
-import uuid
 from collections import OrderedDict
 from typing import Literal
 
+from ..locks import ForkSafeLock
 from ..storage import KeyValues
 from .encoding import to_bytes
 
@@ -38,7 +36,7 @@ class SentAttributes:
     def __init__(self, values: KeyValues, mode: SkipUnchanged) -> None:
         self._values = values
         self._mode = mode
-        self._lock = threading.RLock()
+        self._lock = ForkSafeLock()
         self._users: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._changed: set[str] = set()
         self._version: str | None = None
@@ -62,7 +60,7 @@ class SentAttributes:
         if not self.covers(attribute):
             return True
         digest = self._digest(text)
-        with self._lock:
+        with self._lock.held:
             self._synchronise()
             user = self._user_key(user_id)
             if self._known(user).get(attribute) == digest:
@@ -79,7 +77,7 @@ class SentAttributes:
         """The value is no longer known: incremented, added to, or not queued after all."""
         if not self.covers(attribute):
             return
-        with self._lock:
+        with self._lock.held:
             self._synchronise()
             user = self._user_key(user_id)
             if attribute in self._known(user):
@@ -91,7 +89,7 @@ class SentAttributes:
         """Trust nothing any more: records were dropped."""
         if self._mode == "none":
             return
-        with self._lock:
+        with self._lock.held:
             self._users.clear()
             self._changed.clear()
             self._version = None
@@ -100,7 +98,7 @@ class SentAttributes:
 
     def persist(self) -> None:
         """Write out what changed and give up ownership. Skipped while another thread is in here."""
-        if not self._changed or not self._lock.acquire(blocking=False):
+        if not self._changed or not self._lock.held.acquire(timeout=0):
             return
         try:
             self._values.reload()
@@ -110,7 +108,7 @@ class SentAttributes:
                 self._values.update({**written, OWNER: None, VERSION: self._version})
             self._changed.clear()
         finally:
-            self._lock.release()
+            self._lock.held.release()
 
     def close(self) -> None:
         """Close the file."""
@@ -118,7 +116,7 @@ class SentAttributes:
 
     def reset_after_fork(self) -> None:
         """In a forked child: a new lock, and a name of its own, so that the parent's changes are not trusted."""
-        self._lock = threading.RLock()
+        self._lock = ForkSafeLock()
         self._token = _token()
         self._changed = set()
         self._version = None
@@ -165,11 +163,13 @@ class SentAttributes:
     def _salt(self) -> bytes:
         salt = self._values.get(SALT)
         if not isinstance(salt, str):
-            salt = uuid.uuid4().hex
+            salt = os.urandom(16).hex()
             self._values.set(SALT, salt)
         return salt.encode()[:64]
 
     def _digest(self, text: str) -> str:
+        import hashlib  # noqa: PLC0415 - not needed where nothing is remembered
+
         return hashlib.blake2b(to_bytes(text), digest_size=9, key=self._key).hexdigest()
 
     def _user_key(self, user_id: str | None) -> str:
@@ -177,4 +177,4 @@ class SentAttributes:
 
 
 def _token() -> str:
-    return f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    return f"{os.getpid()}-{os.urandom(6).hex()}"

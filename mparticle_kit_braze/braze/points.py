@@ -66,7 +66,7 @@ class PointMeter:
 
     def spend(self, points: Mapping[str, int], saved: int = 0) -> None:
         """Count an accepted request."""
-        with self._lock:
+        with self._lock.held:
             self._roll()
             self._total.update(points)
             self._today.update(points)
@@ -79,7 +79,7 @@ class PointMeter:
 
     def read(self) -> DataPoints:
         """The counts now."""
-        with self._lock:
+        with self._lock.held:
             self._roll()
             return DataPoints(dict(self._total), dict(self._today), self._saved, self._saved_today)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from .encoding import INFINITY, INT_MAX, INT_MIN, MAX_PROPERTY_BYTES, compact, has_forbidden_character, plain, quote
@@ -40,12 +41,12 @@ class PropertyEncoder:
     null (below).
 
     Args:
-        left_out: Told the key and the reason when a single property is left out and the rest goes.
+        amiss: Told the key and what was done when a single property does not go as it is, and the rest does.
         dumps: ``orjson.dumps`` or ``None``.
     """
 
-    def __init__(self, left_out: Callable[[str, str], object], dumps: Callable[[Any], bytes] | None) -> None:
-        self._left_out = left_out
+    def __init__(self, amiss: Callable[[str, str], object], dumps: Callable[[Any], bytes] | None) -> None:
+        self._amiss = amiss
         self._keys: dict[str, str] = {}
         self._dumps = dumps
         self.encode: Callable[[object], str] = self.encode_plainly if dumps is None else self._encode_with_orjson
@@ -124,9 +125,9 @@ class PropertyEncoder:
         for key, value in properties.items():
             head = self._keys.get(key) or self._key_text(key)
             try:
-                member = plain(value, depth=1)
+                member = plain(value, partial(self._amiss, key), depth=1)
             except UnsupportedNumberError as refused:
-                self._left_out(key, refused.reason)
+                self._amiss(key, f"left out: {refused.reason}")
                 continue
             except Refused as refused:
                 raise Refused(f"property {shown(key)} is {refused.reason}", key) from None

@@ -152,7 +152,7 @@ class Recorder:
 
     def change_user(self, user_id: str) -> bool:
         """End the session, make ``user_id`` the current user and begin a session; false if they are already."""
-        with self._lock:
+        with self._lock.held:
             if not self.accepts() or user_id == self._state.user_id:
                 return False
             now = self._time()
@@ -167,7 +167,7 @@ class Recorder:
 
     def _revived(self, now: float) -> Session | None:
         """The slow way of an event: a session must begin, or something else is not as usual."""
-        with self._lock:
+        with self._lock.held:
             if not self.accepts():
                 return None
             session = self._session
@@ -217,14 +217,14 @@ class Recorder:
 
     def reset(self) -> None:
         """After a wipe: anonymous, without a session."""
-        with self._lock:
+        with self._lock.held:
             self._session = None
             self._owner = owner_member(self._state.user_id)
             self.config_changed()
 
     def close(self) -> None:
         """Take no more calls."""
-        with self._lock:
+        with self._lock.held:
             self._closed = True
             self._quiet = NEVER_QUIET
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..delivery.destination import Record
 from .encoding import compact, to_bytes
@@ -20,8 +19,7 @@ ATTRIBUTES = "a"
 _USER_KEY = b',"user_id":'
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """What a request carries.
 
     Attributes:

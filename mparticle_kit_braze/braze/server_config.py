@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..delivery.destination import Backoff
 
@@ -14,16 +13,14 @@ __all__ = ["RateLimit", "ServerConfig", "is_newer"]
 MIN_CAPACITY = 10
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimit(NamedTuple):
     """A token bucket's settings: how many tokens it holds, and in how many seconds it regains one."""
 
     capacity: int = 30
     refill_rate: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class ServerConfig:
+class ServerConfig(NamedTuple):
     """What is in force. Without a configuration from the server: nothing blocked, 30 requests, one more every 30 s.
 
     Attributes:
@@ -46,7 +43,7 @@ class ServerConfig:
     minimum_session_timeout: float | None = None
     limit: RateLimit | None = RateLimit()
     data_limit: RateLimit | None = None
-    backoff: Backoff = Backoff()  # noqa: RUF009 - frozen
+    backoff: Backoff = Backoff()
 
     @classmethod
     def parse(cls, raw: object) -> ServerConfig:
@@ -55,6 +52,7 @@ class ServerConfig:
             return cls()
         limits = _mapping(raw.get("global_request_rate_limit"))
         overrides = _mapping(limits.get("endpoint_overrides"))
+        limit = _global_limit(limits) if "global_request_rate_limit" in raw else RateLimit()
         return cls(
             time=_number(raw.get("time")) or 0,
             blocked_events=_block_list(raw, "events"),
@@ -62,8 +60,8 @@ class ServerConfig:
             blocked_purchases=_block_list(raw, "purchases"),
             messaging_session_timeout=_positive(raw.get("messaging_session_timeout")),
             minimum_session_timeout=_positive(raw.get("minimum_session_timeout")),
-            limit=_global_limit(limits) if "global_request_rate_limit" in raw else RateLimit(),
-            data_limit=_override(overrides.get("data")) if limits.get("enabled") else None,
+            limit=limit,
+            data_limit=_override(overrides.get("data")) if limit is not None else None,
             backoff=_backoff(_mapping(raw.get("request_backoff"))),
         )
 
@@ -108,7 +106,8 @@ def _backoff(raw: Mapping[Any, Any]) -> Backoff:
     scale = _positive(raw.get("scale_factor"))
     low = default.minimum if minimum is None else minimum / 1000
     high = default.maximum if maximum is None else maximum / 1000
-    return Backoff(low, max(low, high), default.scale if scale is None else max(1.0, scale))
+    # The first wait grows from the default minimum whatever the configuration says, as in the Web SDK.
+    return Backoff(low, max(low, high), default.scale if scale is None else max(1.0, scale), default.minimum)
 
 
 def _mapping(value: object) -> Mapping[Any, Any]:

@@ -14,6 +14,9 @@ __all__ = ["METADATA_TAGS", "check_settings", "checked_time", "seconds"]
 METADATA_TAGS = frozenset({"gg", "mp", "sg", "tl", "npm", "wcd", "shp", "manu"})
 """How an SDK can be integrated: tag managers, mParticle, Segment, Tealium, npm, CDN, Shopify, by hand."""
 
+MILLISECOND = 0.001
+"""The earliest time of an event, since times go with three decimals and 0 is none."""
+
 
 def check_settings(api_key: object, app_version: object, sdk_metadata: object, skip_unchanged: object) -> None:
     """Raise :class:`ConfigurationError` for a setting that cannot be meant."""
@@ -21,8 +24,8 @@ def check_settings(api_key: object, app_version: object, sdk_metadata: object, s
         raise ConfigurationError("api_key must be the app identifier key, a non-empty text")
     if not api_key.isascii() or not api_key.isprintable():
         raise ConfigurationError("api_key must consist of printable ASCII characters")
-    if app_version is not None and not isinstance(app_version, str):
-        raise ConfigurationError(f"app_version must be text or None, not {type(app_version).__name__}")
+    if app_version is not None and (not isinstance(app_version, str) or not app_version):
+        raise ConfigurationError(f"app_version must be non-empty text or None, not {app_version!r}")
     if isinstance(sdk_metadata, str) or not isinstance(sdk_metadata, Sequence):
         raise ConfigurationError("sdk_metadata must be a sequence of tags")
     unknown = [tag for tag in sdk_metadata if tag not in METADATA_TAGS]
@@ -42,6 +45,6 @@ def seconds(value: object, setting: str) -> float:
 def checked_time(value: Any) -> float:
     """Seconds since the epoch, or :class:`InvalidArgumentError`."""
     value = unwrapped(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e12:
-        raise InvalidArgumentError(f"time must be seconds since the epoch, a finite number, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not MILLISECOND <= value < 1e12:
+        raise InvalidArgumentError(f"time must be seconds since the epoch, a number from 0.001 to 1e12, not {value!r}")
     return float(value)

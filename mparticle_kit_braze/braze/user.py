@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .encoding import compact, quote
 from .memory import SentAttributes
 from .points import PointMeter, value_points
 from .recorder import Recorder
-from .refusal import BlockedError, Refused
+from .refusal import BlockedError, Refused, shown
 from .state import State
 from .validation.attributes import (
     CustomValue,
@@ -55,14 +56,16 @@ class BrazeUser:
         memory: SentAttributes,
         meter: PointMeter,
         refuse: Callable[[str, Refused], bool],
-        flush_soon: Callable[[], object],
+        amiss: Callable[[str, str], object],
+        push_token: Callable[[str | None], bool],
     ) -> None:
         self._recorder = recorder
         self._state = state
         self._memory = memory
         self._meter = meter
         self._refuse = refuse
-        self._flush_soon = flush_soon
+        self._amiss = amiss
+        self._push_token = push_token
 
     @property
     def user_id(self) -> str | None:
@@ -119,16 +122,12 @@ class BrazeUser:
         return self._set_standard("set_push_subscription", "push_subscribe", lambda: subscription_state(value))
 
     def set_push_token(self, token: str | None) -> bool:
-        """A device token, sent at once; ``None`` withdraws it."""
+        """A device token, sent at once and for later users again; ``None`` withdraws it."""
         try:
             text = None if token is None else required_text(token, "push token")
         except Refused as refused:
             return self._refuse("set_push_token", refused)
-        if not self._recorder.accepts():
-            return False
-        queued = self._recorder.attributes(self._recorder.owner, f'"push_token":{_json(text)}')
-        self._flush_soon()
-        return queued
+        return self._push_token(text)
 
     # -- custom attributes --------------------------------------------------------------------------------------
     def set_custom_attribute(self, key: str, value: Any, merge: bool = False) -> bool:
@@ -149,7 +148,7 @@ class BrazeUser:
         except Refused as refused:
             return self._refuse("set_custom_attribute", refused)
         try:
-            checked = custom_value(value, merge=merge)
+            checked = custom_value(value, partial(self._amiss, f"Attribute {shown(key)}"), merge=merge)
         except Refused as refused:
             return self._refuse("set_custom_attribute", Refused(refused.reason, key))
         return self._put_custom(key, checked)

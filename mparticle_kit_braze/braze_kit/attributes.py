@@ -6,9 +6,10 @@ import datetime as dt
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..braze import BrazeUser
+if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from ..braze import BrazeUser
 
 __all__ = [
     "GENDER_WORDS",
@@ -20,7 +21,6 @@ __all__ = [
     "set_birth_year",
     "set_subscription_group",
     "set_text_field",
-    "strip_dollars",
     "strip_one_dollar",
     "whole_age",
 ]
@@ -49,11 +49,6 @@ GENDER_WORDS: Mapping[str, str] = {
 
 _NUMERIC_TEXT = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)
 _OLDEST = 9999
-
-
-def strip_dollars(key: str) -> str:
-    """The key without its leading dollar signs. Source: web kit; mParticle's documentation."""
-    return key.lstrip("$")
 
 
 def strip_one_dollar(key: str) -> str:

@@ -18,6 +18,8 @@ __all__ = [
     "Purchase",
     "bundle_name",
     "bundled_purchase",
+    "filled_revenue",
+    "given_revenue",
     "item_name",
     "order_fields",
     "product_fields",
@@ -87,14 +89,25 @@ def product_total(product: Product) -> int | float | None:
 
 
 def revenue(event: CommerceEvent) -> int | float | None:
-    """The revenue given, else products + shipping + tax; ``None`` if there are neither revenue nor products.
+    """The revenue given, else products + shipping + tax; ``None`` if there are neither revenue nor products."""
+    given = given_revenue(event)
+    return given if given is not None or not event.products else filled_revenue(event)
 
-    Source: Android and Apple cores fill a missing revenue in this way.
+
+def given_revenue(event: CommerceEvent) -> int | float | None:
+    """The revenue given, if one is."""
+    return None if event.transaction is None else number(event.transaction.revenue)
+
+
+def filled_revenue(event: CommerceEvent) -> int | float:
+    """The revenue given, else products + shipping + tax: 0 when there are none.
+
+    Source: Android and Apple cores, which fill in a missing revenue before any kit sees the event.
     """
-    transaction = event.transaction
-    given = None if transaction is None else number(transaction.revenue)
-    if given is not None or not event.products:
+    given = given_revenue(event)
+    if given is not None:
         return given
+    transaction = event.transaction
     parts = [product_total(product) for product in event.products]
     if transaction is not None:
         parts += [number(transaction.shipping), number(transaction.tax)]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from ..braze import Braze
+from typing import TYPE_CHECKING
+
 from ..consent import ConsentState
 from .profiles.base import Profile
+
+if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from ..braze import Braze
 
 __all__ = ["apply_consent"]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigurationError
+from .setting_values import parsed_json
 
 __all__ = ["Endpoints", "parse_cluster"]
 
@@ -39,10 +38,11 @@ class Endpoints:
 
 
 def parse_cluster(value: Any) -> Endpoints:
-    """Read ``cluster``: an instance name, a host, or the Custom form. The adapter judges names and hosts.
+    r"""Read ``cluster``: an instance name, a host, or the Custom form. The adapter judges names and hosts.
 
-    The Custom form is a JSON object ``{"SDK": host, "REST": host, "JS": host}`` (any of the three), as text that may be
-    HTML-escaped (``&quot;``), as mParticle's configuration server delivers it. Source: Braze web kit, custom cluster.
+    The Custom form is a JSON object ``{"SDK": host, "REST": host, "JS": host}`` (any of the three), as text whose
+    quotation marks may be escaped (``&quot;``, ``\"``), as mParticle's configuration server delivers it. Source: Braze
+    web kit, custom cluster.
 
     Raises:
         ConfigurationError: It is none of those.
@@ -50,14 +50,11 @@ def parse_cluster(value: Any) -> Endpoints:
     if isinstance(value, Mapping):
         return _custom(value)
     if isinstance(value, str):
-        text = _unescaped(value).strip()
+        text = value.strip()
         if not text:
             return Endpoints()
         if text.startswith("{"):
-            try:
-                parsed = json.loads(text)
-            except ValueError:
-                parsed = None
+            parsed = parsed_json(text)
             if isinstance(parsed, dict):
                 return _custom(parsed)
         else:
@@ -81,8 +78,3 @@ def _custom(parsed: Mapping[Any, Any]) -> Endpoints:
     if endpoints.sdk is None and endpoints.javascript is None and endpoints.rest is None:
         raise ConfigurationError("The setting cluster, in its Custom form, takes an SDK, a REST or a JS endpoint.")
     return endpoints
-
-
-def _unescaped(text: str) -> str:
-    # Escaped once or twice: "&amp;quot;" occurs in the wild. A JSON text holds no entity of its own.
-    return html.unescape(html.unescape(text)) if "&" in text else text

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..braze import Braze
 from ..kits.configuration import KitConfiguration
 from ..kits.hashing import hash_utf8, mp_hash
 from .profiles.base import Profile
 from .values import UnsupportedValueError
+
+if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from ..braze import Braze
 
 __all__ = ["EventRules"]
 

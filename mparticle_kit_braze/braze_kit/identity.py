@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from ..braze import Braze
 from ..identity import IdentityType, User
 from .profiles.base import Profile
 from .setting_values import IdentificationType
+
+if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from ..braze import Braze
 
 __all__ = ["apply_identity"]
 

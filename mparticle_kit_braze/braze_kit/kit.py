@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from typing_extensions import Self, Unpack, override
 
-from ..braze import Braze
 from ..commerce import CommerceEvent
 from ..consent import ConsentState
 from ..delivery import DeliveryOptions, DeliveryStats, FlushResult
@@ -26,6 +25,9 @@ from .recommended import is_recommended, recommended_events
 from .session_id import SessionId
 from .setting_values import IdentificationType
 from .settings import Settings
+
+if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from ..braze import Braze
 
 __all__ = ["BrazeKit", "BrazeKitSettings"]
 
@@ -216,6 +218,8 @@ class BrazeKit(Kit):
         options: dict[str, Any] = {}
         if settings.flush_interval is not None:
             options["flush_interval"] = settings.flush_interval
+        from ..braze import Braze  # noqa: PLC0415 - loaded when a client starts
+
         return Braze(
             settings.api_key,
             settings.endpoint,
@@ -381,6 +385,13 @@ class BrazeKit(Kit):
     def clear(self) -> int:
         """Discard what is queued and return how many records that was."""
         return 0 if self._braze is None else self._braze.clear()
+
+    @override
+    def erase(self) -> None:
+        """Discard what is queued, and the dead letters."""
+        self.clear()
+        if self._braze is not None:
+            self._braze.delivery.delete_dead_letters()
 
     @override
     def stats(self) -> DeliveryStats | None:

@@ -7,13 +7,13 @@ client.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..commerce import CommerceEvent, Product, ProductAction
 from .commerce import CustomEvent, revenue, step_fields
 from .profiles.base import Profile
+from .session_id import SessionId
 from .values import UnsupportedValueError, number
 
 __all__ = ["is_recommended", "recommended_events"]
@@ -52,7 +52,7 @@ class _Recommendation:
         self._event = event
         self._profile = profile
         self._settings = profile.settings
-        self._session_id = session_id or str(uuid.uuid4())
+        self._session_id = session_id or SessionId().current
         self._attributes: Mapping[str, Any] = event.attributes or {}
 
     def events(self) -> Iterator[CustomEvent]:

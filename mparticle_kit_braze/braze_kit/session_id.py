@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 __all__ = ["SessionId"]
 
 
@@ -19,6 +17,8 @@ class SessionId:
     def current(self) -> str:
         """The id of this session, upper case as mParticle's."""
         if self._value is None:
+            import uuid  # noqa: PLC0415 - seldom needed, slow to import
+
             self._value = str(uuid.uuid4()).upper()
         return self._value
 

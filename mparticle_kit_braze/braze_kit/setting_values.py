@@ -26,6 +26,7 @@ __all__ = [
     "exact_boolean",
     "identification_type",
     "optional_text",
+    "parsed_json",
     "seconds",
     "strict_boolean",
     "subscription_groups",
@@ -126,7 +127,7 @@ def attribute_name(value: Any) -> str | None:
     text = optional_text(value)
     if text is None or not text.strip():
         return None
-    parsed = _parsed(text)
+    parsed = parsed_json(text)
     if isinstance(parsed, list):
         first = parsed[0] if parsed else None
         name = first.get("value") if isinstance(first, dict) else None
@@ -169,7 +170,7 @@ def identification_names() -> dict[str, IdentificationType]:
 
 
 # -- mappings -----------------------------------------------------------------------------------------------------
-def _parsed(text: str) -> Any:
+def parsed_json(text: str) -> Any:
     """JSON, possibly HTML-escaped or with its quotation marks escaped once too often; ``None`` if it is no JSON."""
     candidates = [text]
     if "&" in text:
@@ -191,7 +192,7 @@ def _entries(value: Any) -> list[tuple[str, str]] | None:
     if isinstance(value, Mapping):
         pairs = list(value.items())
     else:
-        parsed = _parsed(value) if isinstance(value, str) else value
+        parsed = parsed_json(value) if isinstance(value, str) else value
         if not isinstance(parsed, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in parsed):
             return None
         pairs = [(entry.get("map"), entry.get("value")) for entry in parsed]

@@ -28,6 +28,7 @@ class SettingRules:
         boolean: Reader of boolean texts.
         forward_screen_views: Reader of that one text, where the platform reads it differently.
         exact_identity_names: Only mParticle's own spelling of identity types counts.
+        unsupported_identities: Identity types that the platform's kit does not know.
         unknown_identity: What an unknown name of the user id's type means; ``None``: it is a configuration error.
         absent_identity: The user id's type when a kit configuration has none.
         absent_email: The email's type when none is set.
@@ -38,6 +39,7 @@ class SettingRules:
     boolean: BooleanText = read.strict_boolean
     forward_screen_views: BooleanText | None = None
     exact_identity_names: bool = False
+    unsupported_identities: frozenset[IdentityType] = frozenset()
     unknown_identity: IdentificationType | None = None
     absent_identity: IdentificationType | None = None
     absent_email: IdentityType | None = IdentityType.EMAIL
@@ -155,12 +157,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """One setting: its names, and its reader. ``lenient``: a malformed value has no effect, as in the real kits."""
+    """One setting: its names, and its reader."""
 
     name: str
     mparticle_name: str | None
     reader: Callable[[_Reading, str, Any], Any]
-    lenient: bool = False
 
 
 class _Reading:
@@ -197,27 +198,30 @@ class _Reading:
         return read.boolean(value, platform)
 
     def user_type(self, _name: str, value: Any) -> IdentificationType | None:
-        return self._identity(value, self.rules.unknown_identity)
+        unknown = self.rules.unknown_identity
+        tolerant = unknown is not None and self.from_text and isinstance(value, str)
+        try:
+            kind = read.identification_type(value, exact=self.from_text and self.rules.exact_identity_names)
+        except Rejected:
+            if tolerant:
+                return unknown
+            raise
+        return unknown if tolerant and kind in self.rules.unsupported_identities else kind
 
     def email_type(self, _name: str, value: Any) -> IdentificationType | None:
         if value is None or value == "":
             return self.rules.absent_email if self.from_text else None
-        kind = self._identity(value, IdentityType.EMAIL if self.rules.unknown_identity else None)
+        tolerant = self.rules.unknown_identity is not None and self.from_text
+        try:
+            kind = read.identification_type(value, exact=self.from_text and self.rules.exact_identity_names)
+        except Rejected:
+            kind = "MPID"  # no more an address than the MPID is
         # Only email and the "other" types may hold an address. Source: Apple kit.
         if kind == "MPID" or (kind is not None and kind is not IdentityType.EMAIL and "other" not in kind.value):
-            if self.rules.unknown_identity is not None:
+            if tolerant:
                 return IdentityType.EMAIL
             raise Rejected("'Email', 'Other' or 'Other2' to 'Other10'")
         return kind
-
-    def _identity(self, value: Any, unknown: IdentificationType | None) -> IdentificationType | None:
-        exact = self.from_text and self.rules.exact_identity_names
-        try:
-            return read.identification_type(value, exact=exact)
-        except Rejected:
-            if unknown is not None and self.from_text and isinstance(value, str):
-                return unknown
-            raise
 
     def text(self, _name: str, value: Any) -> str | None:
         return read.optional_text(value)
@@ -241,7 +245,7 @@ class _Reading:
         """In a kit configuration it has no effect, as in the real kits; in code it is a mistake."""
         if not self.from_text:
             raise Rejected("a mapping, or mParticle's JSON list of objects with the texts map and value")
-        self.ignored.append(name)
+        self.ignored.append(SETTING_NAMES[name])
 
     def session_seconds(self, _name: str, value: Any) -> float | None:
         return read.seconds(value, 10)

@@ -11,7 +11,16 @@ from typing import Any
 
 from .values import UnsupportedValueError, date_text, plain
 
-__all__ = ["apple_detect", "apple_number", "apple_text", "java_detect", "java_double", "java_text", "json_text"]
+__all__ = [
+    "apple_detect",
+    "apple_number",
+    "apple_text",
+    "java_detect",
+    "java_double",
+    "java_text",
+    "json_text",
+    "utf16_length",
+]
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _MAX_DEPTH = 50
@@ -186,6 +195,11 @@ def _apple_date(match: re.Match[str]) -> str | None:
 
 
 # -- both ---------------------------------------------------------------------------------------------------------
+def utf16_length(text: str) -> int:
+    """Length in UTF-16 units, as Java and Apple's Foundation count."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
 def json_text(value: Any) -> str:
     """A value as JSON text, dates as Braze's date text.
 

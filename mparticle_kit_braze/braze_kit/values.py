@@ -90,7 +90,7 @@ def number(value: Any) -> int | float | None:
 
 
 def plain_tree(value: Any, inside: tuple[int, ...] = ()) -> Any:
-    """As :func:`plain`, keeping lists and mappings: their unsupported members are left out.
+    """As :func:`plain`, keeping lists and mappings and ``None`` in them: unsupported members are left out.
 
     Raises:
         UnsupportedValueError: The value itself is unsupported, holds itself, or is nested more than 50 deep.
@@ -102,7 +102,7 @@ def plain_tree(value: Any, inside: tuple[int, ...] = ()) -> Any:
     inside = (*inside, id(value))
     if isinstance(value, Mapping):
         pairs = [(str(key), item) for key, item in value.items()]
-        return {key: item for key, item in _members(pairs, inside) if item is not None}
+        return dict(_members(pairs, inside))
     return [item for _, item in _members([("", item) for item in value], inside)]
 
 

@@ -30,15 +30,27 @@ class Absorber:
         clock: For times of records.
 
     Attributes:
-        offsets: How far each journal was absorbed, as far as is known here. It outlives the outbox file: should
-            that have to be replaced, nothing is absorbed twice by this process.
+        offsets: How far each journal was absorbed, as far as is known here.
     """
 
     def __init__(self, directory: Path, intake: Intake, clock: Clock) -> None:
         self._directory = directory
         self._intake = intake
         self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Know nothing; also in a forked child."""
         self.offsets: dict[str, int] = {}
+        self._settled: dict[str, int] = {}
+
+    def note_empty(self) -> None:
+        """All that was absorbed has been settled: what comes from here on is what a lost outbox would lose."""
+        self._settled = dict(self.offsets)
+
+    def roll_back(self) -> None:
+        """The outbox is lost. Go back to where it was last empty: rather a record twice than never."""
+        self.offsets = dict(self._settled)
 
     def absorb_all(self, outbox: Outbox) -> None:
         """Absorb the journals of all processes, and remove those whose process is gone."""
@@ -68,6 +80,11 @@ class Absorber:
         if journal is not None:
             self._absorb(outbox, journal.path.name, journal.reader(), journal.size())
 
+    def is_done_by(self, outbox: Outbox) -> bool:
+        """Whether all of this process's journal has been absorbed, by whomever."""
+        self.offsets.update(outbox.offsets())
+        return self.is_done()
+
     def is_done(self) -> bool:
         """Whether all of this process's journal was absorbed."""
         journal = self._intake.journal
@@ -75,14 +92,15 @@ class Absorber:
 
     def _absorb(self, outbox: Outbox, name: str, descriptor: int, size: int) -> None:
         offset = self.offsets.get(name, 0)
-        own_name = self._intake.journal.path.name if self._intake.journal is not None else None
+        journal = self._intake.journal
+        is_ours = journal is not None and journal.owns(name)
         while offset < size:
             reached, records = outbox.absorb(
                 name, lambda start: read_frames(descriptor, start, size), self._clock.time(), least=offset
             )
             if reached <= offset:
                 break
-            if name == own_name:
+            if is_ours:
                 self._intake.advance(records, reached - offset)
             self.offsets[name] = offset = reached
 

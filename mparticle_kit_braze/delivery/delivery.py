@@ -9,26 +9,12 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..diagnostics import Reporter
 from ..errors import InvalidArgumentError
 from ..storage import Storage
-from .backlog import Backlog
-from .courier import Courier
 from .destination import Destination, Exchange
-from .dispatcher import Dispatcher
-from .exchanges import Exchanges
-from .guard import Guard
-from .intake import Intake
+from .engine import Engine
 from .journal import newest_journal_time
-from .lease import Lease
-from .lifecycle import ExitHook, watch_forks
 from .options import DeadLetter, DeliveryOptions, DeliveryReport, DeliveryStats, FlushResult
-from .transport import Transport
 
 __all__ = ["Delivery"]
-
-FORK_PATIENCE = 0.5
-"""Seconds that a fork waits for a write to the outbox to end."""
-
-STOP_PATIENCE = 0.25
-"""Seconds that ``close`` waits for the thread to end, beyond what it was given to flush."""
 
 
 class Delivery:
@@ -50,6 +36,7 @@ class Delivery:
         clock: Time; another one is for tests.
         on_delivery: Called on our thread, no lock held, with a :class:`DeliveryReport` after each request that settled
             records.
+        paused: Begin as after :meth:`pause`.
 
     Attributes:
         last_activity: Wall-clock time of the newest record that an earlier process left in a journal; ``None`` if
@@ -67,48 +54,29 @@ class Delivery:
         options: DeliveryOptions | None = None,
         clock: Clock = SYSTEM_CLOCK,
         on_delivery: Callable[[DeliveryReport], object] | None = None,
+        paused: bool = False,
     ) -> None:
-        reporter = reporter or storage.reporter
-        options = options or DeliveryOptions()
         directory = storage.path
-        self._options = options
-        self._reporter = reporter
         self._clock = clock
-        self._guard = guard = Guard()
-        self._lease = Lease(directory / "lease.lock" if directory else None)
-        self._transport = Transport(options.connect_timeout, options.read_timeout)
-        self._intake = intake = Intake(directory, options=options, reporter=reporter, clock=clock, guard=guard)
-        self._backlog = backlog = Backlog(
-            directory, intake, options=options, reporter=reporter, clock=clock, guard=guard
-        )
-        self._exit_hook = exit_hook = ExitHook(self._at_exit)
-        self._courier = Courier(
+        self._engine = engine = Engine(
             destination,
-            backlog,
-            self._transport,
-            options=options,
-            reporter=reporter,
+            directory,
+            options=options or DeliveryOptions(),
+            reporter=reporter or storage.reporter,
             clock=clock,
             on_delivery=on_delivery,
         )
-        self._dispatcher = Dispatcher(
-            destination.name,
-            courier=self._courier,
-            exchanges=Exchanges(destination, self._transport, reporter, clock),
-            backlog=backlog,
-            intake=intake,
-            lease=self._lease,
-            options=options,
-            reporter=reporter,
-            clock=clock,
-            on_start=exit_hook.arm,
-        )
-        self.append = intake.append
+        self._reporter = reporter or storage.reporter
+        self._intake = engine.intake
+        self._backlog = engine.backlog
+        self._courier = engine.courier
+        self._dispatcher = engine.dispatcher
+        self._courier.paused = paused
+        self.append = engine.intake.append
         self.last_activity = newest_journal_time(directory) if directory else None
-        self._finalizer = weakref.finalize(self, self._dispatcher.finish)
+        self._finalizer = weakref.finalize(self, engine.finish)
         self._finalizer.atexit = False
-        watch_forks(self)
-        if backlog.has_leftovers():
+        if engine.backlog.has_leftovers():
             self.flush_soon()
 
     # -- sending ------------------------------------------------------------------------------------------------
@@ -150,17 +118,7 @@ class Delivery:
             InvalidArgumentError: ``timeout`` is not a number of seconds from 0 up.
         """
         check_timeout(timeout)
-        dispatcher, queued = self._dispatcher, self._backlog.queued
-        if self._intake.closed or not (dispatcher.running or queued):
-            return FlushResult()
-        if dispatcher.is_current_thread() or self._guard.is_mine():
-            self.flush_soon(ignore_backoff=True)
-            return FlushResult(kept=queued)
-        start = self._courier.tally()
-        ticket = dispatcher.flush(None if timeout is None else self._clock.monotonic() + timeout)
-        if ticket is not None and dispatcher.wait_for(ticket, timeout) and ticket.result is not None:
-            return ticket.result
-        return self._courier.tally().since(start, max(1, self._backlog.queued))
+        return self._engine.flush(timeout)
 
     def resume(self) -> None:
         """There are new credentials: leave the hold after an authentication failure and try at once."""
@@ -201,29 +159,8 @@ class Delivery:
         check_timeout(timeout)
         if self._intake.closed:
             return FlushResult()
-        self._exit_hook.disarm()
         self._finalizer.detach()
-        return self._end(timeout, for_good=True)
-
-    def _at_exit(self) -> None:
-        """The process ends. A record that comes even later is still written to a journal, for the next start."""
-        if not self._intake.closed:
-            self._end(self._options.exit_timeout, for_good=False)
-
-    def _end(self, timeout: float, *, for_good: bool) -> FlushResult:
-        result = self.flush(timeout)
-        quiet = self._intake.shut(for_good=for_good)
-        if self._dispatcher.stop(STOP_PATIENCE if result.complete else 0.0):
-            self._backlog.release_journal(quiet=quiet)
-        if result.kept and not self._backlog.is_durable:
-            self._intake.dropped["closed"] += result.kept
-            self._reporter.report(
-                "record_dropped",
-                "Records kept in memory are lost with the end of delivery",
-                key="end",
-                count=result.kept,
-            )
-        return result
+        return self._engine.close(timeout)
 
     # -- figures ------------------------------------------------------------------------------------------------
     def stats(self) -> DeliveryStats:
@@ -232,7 +169,7 @@ class Delivery:
         totals = self._backlog.ask(lambda outbox: outbox.totals(), None)
         oldest = self._backlog.ask(lambda outbox: outbox.oldest_time(), None)
         return DeliveryStats(
-            queued=(totals.records if totals else 0) + intake.pending,
+            queued=(totals.records if totals else 0) + self._backlog.stranded + intake.pending,
             bytes=(totals.bytes if totals else 0) + intake.pending_bytes,
             oldest_age=None if oldest is None else max(0.0, self._clock.time() - oldest),
             sent=courier.sent,
@@ -247,9 +184,13 @@ class Delivery:
         """The records that were refused for good, oldest first."""
         return self._backlog.ask(lambda outbox: outbox.dead_letters(), [])
 
-    def retry_dead_letters(self) -> int:
-        """Queue all dead letters again, behind what is queued; returns how many."""
-        revived = self._backlog.ask(lambda outbox: outbox.revive_dead_letters(self._clock.time()), 0)
+    def retry_dead_letters(self, reason: str | None = None) -> int:
+        """Queue dead letters again, behind what is queued; returns how many.
+
+        Args:
+            reason: Only those that died for exactly this reason; ``None`` for all.
+        """
+        revived = self._backlog.ask(lambda outbox: outbox.revive_dead_letters(self._clock.time(), reason), 0)
         if revived:
             self.flush_soon()
         return revived
@@ -257,30 +198,6 @@ class Delivery:
     def delete_dead_letters(self) -> int:
         """Discard all dead letters; returns how many."""
         return self._backlog.ask(lambda outbox: outbox.delete_dead_letters(), 0)
-
-    # -- forks --------------------------------------------------------------------------------------------------
-    def before_fork(self) -> None:
-        """Have no write under way and no database open at the fork; waits for that, but not long."""
-        if self._guard.acquire(timeout=FORK_PATIENCE):
-            self._backlog.disconnect()
-
-    def after_fork_in_parent(self) -> None:
-        """Go on; the outbox is opened again when it is needed."""
-        if self._guard.is_mine():
-            self._guard.release()
-
-    def after_fork_in_child(self) -> None:
-        """Begin afresh: what is unsent stays the parent's, and so do its thread, lease and connections."""
-        clean = self._guard.is_mine() and self._backlog.is_disconnected
-        self._guard.reset()
-        self._lease.abandon()
-        self._transport.abandon()
-        if self._intake.journal is not None:
-            self._intake.journal.release()
-        self._intake.reset()
-        self._backlog.reset_after_fork(clean=clean)
-        self._courier.reset()
-        self._dispatcher.reset()
 
 
 def check_timeout(timeout: object) -> None:

@@ -41,8 +41,8 @@ class Request:
     """
 
     url: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     used: int
     context: Any = None
 
@@ -94,11 +94,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """``sleep = min(maximum, uniform(minimum, previous * scale))``, seconds; ``previous`` starts at ``minimum``."""
+    """``sleep = min(maximum, uniform(minimum, previous * scale))``, seconds.
+
+    ``previous`` starts at ``first``, or at ``minimum`` where that is ``None``.
+    """
 
     minimum: float = 10.0
     maximum: float = 300.0
     scale: float = 3.0
+    first: float | None = None
 
 
 class Destination(Protocol):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ..clock import Clock, WaitingClock, Wakeup
 from ..diagnostics import Reporter
-from .backlog import Backlog, OutboxBusyError
+from .backlog import Backlog
 from .courier import Courier
 from .exchanges import Exchanges
 from .flushes import Flushes, Ticket
@@ -21,6 +21,7 @@ from .intake import Intake
 from .lease import Lease
 from .options import DeliveryOptions
 from .outbox import Totals
+from .store import OutboxBusyError
 
 __all__ = ["Dispatcher"]
 
@@ -45,6 +46,7 @@ class Dispatcher:
         reporter: Where trouble is reported.
         clock: Time, and the waiting for it if it is a :class:`~mparticle_kit_braze.clock.WaitingClock`.
         on_start: Called when the thread has been started.
+        on_end: Called when it ends for good.
 
     Attributes:
         flushes: The flushes in progress.
@@ -63,6 +65,7 @@ class Dispatcher:
         reporter: Reporter,
         clock: Clock,
         on_start: Callable[[], object],
+        on_end: Callable[[], object],
     ) -> None:
         self._name = f"mparticle_kit_braze.delivery-{name}"
         self._courier = courier
@@ -73,6 +76,7 @@ class Dispatcher:
         self._reporter = reporter
         self._clock = clock
         self._on_start = on_start
+        self._on_end = on_end
         self._wait_on = clock.wait if isinstance(clock, WaitingClock) else Wakeup.wait
         self.exchanges = exchanges
         self.flushes = Flushes(backlog, courier, clock)
@@ -142,21 +146,22 @@ class Dispatcher:
 
     def wait_for(self, ticket: Ticket, timeout: float | None) -> bool:
         """Wait for a flush to be over; false at the time-out, or if the thread has ended."""
+        thread = self._thread
+        if thread is None or not thread.is_alive():  # a forked child that nobody told of the fork
+            return ticket.done.wait(0)
         if timeout is not None:
             return ticket.done.wait(timeout)
         while not ticket.done.wait(1.0):
-            thread = self._thread
-            if thread is None or not thread.is_alive():
+            if not thread.is_alive():
                 return ticket.done.wait(0)
         return True
 
-    def finish(self) -> None:
-        """Nobody refers to this delivery any more: send what can be sent at once, then let go of everything."""
+    def finish(self) -> bool:
+        """Have the thread end once it has sent what can be sent at once; false if there is none."""
         self._finishing = True
-        if self._thread is None:
-            self._backlog.release_journal(quiet=self._intake.shut(for_good=True))
         self._requested = True
         self._wakeup.set()
+        return self._thread is not None
 
     def stop(self, timeout: float) -> bool:
         """End the thread, waiting for it at most so long; says whether it has ended."""
@@ -194,8 +199,8 @@ class Dispatcher:
                 break
         self._courier.close()
         self.flushes.end_all(self._backlog.queued)
-        if self._finishing:
-            self._backlog.release_journal(quiet=self._intake.shut(for_good=True))
+        if self._finishing or self._intake.closed:
+            self._on_end()
         self._thread = None
 
     def _turn(self) -> None:
@@ -227,10 +232,23 @@ class Dispatcher:
         self.flushes.end_hopeless(0.0, rate_limited=False)
         self._due = self._clock.monotonic() + (FLUSH_POLL if self.flushes.waiting else POLL)
 
+    def _look_on(self) -> None:
+        """Another process is sending, our records too: see how far it has come, and sleep when it is through."""
+        self._take_requests()
+        with self._backlog.session():
+            totals = self._backlog.observe()
+            if totals is not None:
+                self.flushes.mean_everything_before(totals.next_id)
+                self.flushes.end_settled()
+                if not totals.records:
+                    self._lie_down(self._clock.monotonic())
+                    return
+        self._try_later()
+
     def _work(self) -> None:
         """One spell of work under the lease, and the decision when the next one is."""
         if not self._lease.acquire():
-            self._try_later()
+            self._look_on()
             return
         try:
             with self._backlog.session():
@@ -274,6 +292,8 @@ class Dispatcher:
         while True:
             totals = self._admit()
             records = self._courier.next_batch() if totals.records else []
+            if self._backlog.is_stale:
+                continue
             if not records:
                 if sent_any:
                     self._backlog.compact()

@@ -6,9 +6,10 @@ from collections import deque
 
 from ..clock import Clock, Wakeup
 from . import policy
-from .backlog import Backlog, OutboxBusyError
+from .backlog import Backlog
 from .courier import Courier, Tally
 from .options import FlushResult
+from .store import OutboxBusyError
 
 __all__ = ["Flushes", "Ticket"]
 
@@ -89,7 +90,7 @@ class Flushes:
         """End those whose records are all settled."""
         for ticket in list(self._tickets):
             if self._is_settled(ticket):
-                self._end(ticket, 0)
+                self._end(ticket, self._backlog.stranded)
 
     def end_hopeless(self, wait: float, *, rate_limited: bool) -> None:
         """End those that are settled, late, or cannot wait for the next request.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +71,7 @@ class Intake:
         """Begin anew, with no journal and nothing counted; also in a forked child."""
         self._write: Callable[[bytes], int] | None = None  # where frames go now; None sends them the slow way round
         self._sink: Callable[[bytes], int] | None = None  # where they go while the gate is open
-        self._opening = False
+        self._opener: int | None = None  # the thread that is opening a journal
         self._full = False
         self._begun = 0
         self.count = 0
@@ -116,10 +117,7 @@ class Intake:
             return self._refuse("closed", "A record came after close() and was not accepted")
         if self._full:
             return self._refuse("queue_full", "The queue is full; new records are dropped until there is room")
-        if self._sink is None and not self._opening:
-            self._open()
-        # A signal handler that comes in while the journal is being opened finds none: memory will do.
-        sink = self._sink or self.memory.write
+        sink = self._sink or self._open()
         try:
             complete = sink(frame) == len(frame)
         except OSError as error:
@@ -127,6 +125,7 @@ class Intake:
         if not complete:
             return self._append_to_memory(frame, None)
         self._count(frame)
+        self._set_gate()
         return True
 
     def _append_to_memory(self, frame: bytes, error: OSError | None) -> bool:
@@ -142,29 +141,39 @@ class Intake:
         if self.idle or self.count >= self._count_mark or self.bytes >= self._bytes_mark:
             self._attend()
 
-    def _open(self) -> None:
+    def _open(self) -> Callable[[bytes], int]:
+        """Open the journal, unless somebody else has; returns where frames go."""
         error: OSError | None = None
-        with self._guard:
-            if self._sink is not None or self._opening or self.closed:
-                return
-            if self._directory is None:
-                self._aim(self.memory.write)
-                return
-            self._opening = True
+        me = threading.get_ident()
+        if self._opener == me:  # a signal handler or a finalizer interrupted us further down: memory will do
+            return self.memory.write
+        with self._guard.held:
+            if self._sink is not None or self._opener is not None or self.closed:
+                return self._where()
+            self._opener = me  # no call since the test: no handler can have come in between
             try:
-                self.journal = FileJournal(self._directory, self._clock.time())
-                self._aim(self.journal.write)
+                if self._directory is None:
+                    self._aim(self.memory.write)
+                else:
+                    self.journal = FileJournal(self._directory, self._clock.time())
+                    self._aim(self.journal.write)
             except OSError as caught:
                 error = caught
             finally:
-                self._opening = False
+                self._opener = None
         if error is not None:
             self.use_memory(error)
+        return self._where()
+
+    def _where(self) -> Callable[[bytes], int]:
+        return self._sink or self.memory.write
+
+    def _set_gate(self) -> None:
+        self._write = None if self._full or self.closed else self._sink
 
     def _aim(self, sink: Callable[[bytes], int]) -> None:
         self._sink = sink
         self._set_marks()
-        self._write = None if self.closed or self._full else sink
 
     def _refuse(self, reason: str, message: str) -> bool:
         self._begun -= 1
@@ -238,7 +247,7 @@ class Intake:
         self._count_mark = min(self._batch_at[0], self._full_at[0])
         self._bytes_mark = min(self._batch_at[1], self._full_at[1])
         self._full = self.count >= self._full_at[0] or self.bytes >= self._full_at[1]
-        self._write = None if self._full or self.closed else self._sink
+        self._set_gate()
 
     def use_memory(self, error: OSError | None) -> None:
         """Keep records in memory from here on, and say so."""
@@ -260,7 +269,7 @@ class Intake:
         if self._directory is None or self.closed:
             return
         try:
-            with self._guard:
+            with self._guard.held:
                 if self.journal is None:
                     self.journal = FileJournal(self._directory, self._clock.time(), probe=True)
                 else:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -33,10 +32,11 @@ __all__ = [
 
 SUFFIX = ".journal"
 SEPARATOR = b"\x1e"
+BOUNDARY = b"\n\x1e"
 FRAME_BYTES = 3
 """What framing adds to a payload: separator, kind, line feed."""
 
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 128 * 1024
 """How much of a journal is read at a time."""
 
 PROBE = SEPARATOR * 8192
@@ -62,7 +62,7 @@ class FileJournal:
 
     def __init__(self, directory: Path, now: float, *, probe: bool = False) -> None:
         # Names sort in the order in which processes began, and within a process in the order of rotation.
-        self._stem = f"{int(now * 1000):015d}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._stem = f"{int(now * 1000):015d}-{os.getpid()}-{os.urandom(4).hex()}"
         self._directory = directory
         self._sequence = 0
         self._descriptor, self._reader, self.path = self._create(probe=probe)
@@ -89,6 +89,10 @@ class FileJournal:
                 with contextlib.suppress(OSError):
                     leftover.unlink()
             raise
+
+    def owns(self, name: str) -> bool:
+        """Whether this is the name of the current file or of an earlier one of ours."""
+        return name.startswith(self._stem)
 
     def size(self) -> int:
         """The bytes in the current file."""
@@ -167,6 +171,10 @@ def parse_frames(data: bytes) -> tuple[list[bytes], int]:
     be on its way. What lacks its line feed further up was cut short and is no record.
     """
     end = data.rfind(b"\n") + 1
+    if data.startswith(SEPARATOR):
+        parts = data[1 : end - 1].split(BOUNDARY)
+        if data.count(SEPARATOR, 0, end) == len(parts) and all(parts):  # none is torn, which is the usual case
+            return parts, end
     parts = data[:end].split(SEPARATOR)
     del parts[0]  # nothing, or the rest of something that began before
     return [part[:-1] for part in parts if len(part) > 1 and part[-1] == 10], end

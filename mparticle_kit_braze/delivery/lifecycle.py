@@ -1,4 +1,4 @@
-"""Hooks into the life of the process: its forks and its end. They refer to their target weakly."""
+"""The hook into the orderly end of the process."""
 
 from __future__ import annotations
 
@@ -6,53 +6,20 @@ import atexit
 import contextlib
 import os
 import sys
-import weakref
 from collections.abc import Callable
-from typing import Protocol
 
-__all__ = ["ExitHook", "Forkable", "watch_forks"]
-
-
-class Forkable(Protocol):
-    """What wants to know of forks."""
-
-    def before_fork(self) -> None:
-        """In the parent, before."""
-
-    def after_fork_in_parent(self) -> None:
-        """In the parent, afterwards, also when the fork failed."""
-
-    def after_fork_in_child(self) -> None:
-        """In the child, before anything else runs there."""
-
-
-def watch_forks(target: Forkable) -> None:
-    """Call the target at every fork of this process, as long as it lives."""
-    if not hasattr(os, "register_at_fork"):
-        return
-    reference = weakref.ref(target)
-
-    def call(step: Callable[[Forkable], None]) -> None:
-        alive = reference()
-        if alive is not None:
-            step(alive)
-
-    os.register_at_fork(
-        before=lambda: call(lambda alive: alive.before_fork()),
-        after_in_parent=lambda: call(lambda alive: alive.after_fork_in_parent()),
-        after_in_child=lambda: call(lambda alive: alive.after_fork_in_child()),
-    )
+__all__ = ["ExitHook"]
 
 
 class ExitHook:
-    """Calls a method once when the process ends in an orderly way, and never raises.
+    """Calls an action once when the process ends in an orderly way, and never raises.
 
     Args:
-        action: The bound method; the object behind it is not kept alive.
+        action: What to do. It is kept alive until :meth:`disarm`.
     """
 
     def __init__(self, action: Callable[[], object]) -> None:
-        self._action = weakref.WeakMethod(action)
+        self._action = action
         self._pid: int | None = None
 
     def arm(self) -> None:
@@ -70,11 +37,15 @@ class ExitHook:
 
     def disarm(self) -> None:
         """Unregister."""
+        self._action = nothing
+        self._pid = None
         atexit.unregister(self)
 
     def __call__(self) -> None:
         """Do it."""
-        action = self._action()
-        if action is not None:
-            with contextlib.suppress(BaseException):  # a second Ctrl-C at exit ends the wait, without a traceback
-                action()
+        with contextlib.suppress(BaseException):  # a second Ctrl-C at exit ends the wait, without a traceback
+            self._action()
+
+
+def nothing() -> None:
+    """Take the place of an action that is no longer wanted."""

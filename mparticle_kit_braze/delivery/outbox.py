@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +26,11 @@ NONE_DEAD: Mapping[int, str] = MappingProxyType({})
 
 DEAD_LETTER_LIMIT = 10_000
 """The most dead letters kept; the oldest give way."""
+
+ROWS = 64
+"""Rows inserted by one statement. SQLite works on a statement without holding up the other threads of the process."""
+
+INSERT_ROWS = "INSERT INTO records VALUES " + ", ".join(f"(?1 + {row}, ?2, ?{row + 3})" for row in range(ROWS))
 
 COMPACT_PAGES = 4096
 """An emptied file with more free pages than this is given back to the file system."""
@@ -58,19 +64,19 @@ class Outbox:
     @contextlib.contextmanager
     def session(self) -> Iterator[Outbox]:
         """Keep the file open between several calls."""
-        with self._guard:
+        with self._guard.held:
             self._sessions += 1
         try:
             yield self
         finally:
-            with self._guard:
+            with self._guard.held:
                 self._sessions -= 1
                 if not self._sessions:
                     self.disconnect()
 
     def disconnect(self) -> bool:
         """Close the file until it is needed again; false in the middle of a transaction. Memory stays."""
-        with self._guard:
+        with self._guard.held:
             connection = self._connection
             if connection is None or self.path is None:
                 return True
@@ -93,18 +99,25 @@ class Outbox:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = connect(self.path)
+            connection = connect(self.path)
+            if self._connection is not None:  # a signal handler was quicker
+                connection.close()
+                return self._connection
+            self._connection = connection
+            if self.path is None:
+                # Memory is there as long as we are; a connection left to itself is a ResourceWarning.
+                weakref.finalize(self, connection.close).atexit = False
         return self._connection
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self.session(), self._guard:
+        with self.session(), self._guard.held:
             connection = self._open()
             if connection.in_transaction:  # we interrupted ourselves, in a signal handler: one commit for both
                 yield connection
                 return
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -115,8 +128,9 @@ class Outbox:
     # -- filling ------------------------------------------------------------------------------------------------
     def offsets(self) -> dict[str, int]:
         """How far each known journal was absorbed."""
-        with self.session(), self._guard:
-            return dict(self._open().execute("SELECT name, offset FROM journals").fetchall())
+        with self.session(), self._guard.held:
+            rows = self._open().execute("SELECT name, offset FROM journals").fetchall()
+            return {name: whole(offset) for name, offset in rows}
 
     def absorb(
         self, name: str, read: Callable[[int], tuple[list[bytes], int]], now: float, *, least: int = 0
@@ -134,7 +148,7 @@ class Outbox:
         """
         with self._transaction() as connection:
             row = connection.execute("SELECT offset FROM journals WHERE name = ?", (name,)).fetchone()
-            offset = max(row[0] if row else 0, least)
+            offset = max(whole(row[0]) if row else 0, least)
             frames, end = read(offset)
             if end != offset:
                 self._insert(connection, frames, now)
@@ -157,8 +171,12 @@ class Outbox:
         if not frames:
             return
         first = totals_of(connection).next_id
-        rows = [(number, int(now), frame) for number, frame in enumerate(frames, first)]
-        connection.executemany("INSERT INTO records VALUES (?, ?, ?)", rows)
+        time = int(now)
+        whole_groups = len(frames) // ROWS * ROWS
+        for start in range(0, whole_groups, ROWS):
+            connection.execute(INSERT_ROWS, (first + start, time, *frames[start : start + ROWS]))
+        rest = enumerate(frames[whole_groups:], first + whole_groups)
+        connection.executemany("INSERT INTO records VALUES (?, ?, ?)", [(number, time, frame) for number, frame in rest])
         connection.execute(
             "UPDATE totals SET next_id = next_id + ?, records = records + ?, bytes = bytes + ?",
             (len(frames), len(frames), sum(map(len, frames))),
@@ -167,24 +185,24 @@ class Outbox:
     # -- reading ------------------------------------------------------------------------------------------------
     def totals(self) -> Totals:
         """How much is queued."""
-        with self.session(), self._guard:
+        with self.session(), self._guard.held:
             return totals_of(self._open())
 
     def first_id(self) -> int | None:
         """The id of the oldest record."""
-        with self.session(), self._guard:
+        with self.session(), self._guard.held:
             row = self._open().execute("SELECT id FROM records ORDER BY id LIMIT 1").fetchone()
             return None if row is None else int(row[0])
 
     def count_before(self, end_id: int) -> int:
         """How many records with smaller ids are queued."""
-        with self.session(), self._guard:
+        with self.session(), self._guard.held:
             row = self._open().execute("SELECT count(*) FROM records WHERE id < ?", (end_id,)).fetchone()
             return int(row[0])
 
     def oldest_time(self) -> float | None:
         """When the oldest record was absorbed, wall-clock seconds."""
-        with self.session(), self._guard:
+        with self.session(), self._guard.held:
             row = self._open().execute("SELECT time FROM records ORDER BY id LIMIT 1").fetchone()
             return None if row is None else float(row[0])
 
@@ -198,13 +216,16 @@ class Outbox:
         """
         records: list[Record] = []
         room = most_bytes
-        with self.session(), self._guard:
+        make = tuple.__new__  # what the constructor of a named tuple comes to, at half the time
+        with self.session(), self._guard.held:
             cursor = self._open().execute("SELECT id, frame FROM records ORDER BY id LIMIT ? OFFSET ?", (most, skip))
             for number, frame in cursor:
+                if not isinstance(frame, bytes) or not frame:
+                    raise sqlite3.DatabaseError("a row is not what was stored")
                 room -= len(frame)
                 if room < 0 and records:
                     break
-                records.append(Record(number, chr(frame[0]), frame[1:]))
+                records.append(make(Record, (number, chr(frame[0]), frame[1:])))
             cursor.close()
         return records
 
@@ -221,7 +242,8 @@ class Outbox:
             How many old dead letters gave way.
         """
         with self._transaction() as connection:
-            self._delete(connection, records)
+            if self._holds(connection, records[0]) and self._holds(connection, records[-1]):
+                self._delete(connection, records)
             if not dead:
                 return 0
             rows = [(now, frame_of(records[index]), dead[index]) for index in sorted(dead)]
@@ -229,6 +251,12 @@ class Outbox:
             return connection.execute(
                 "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?", (DEAD_LETTER_LIMIT,)
             ).rowcount
+
+    @staticmethod
+    def _holds(connection: sqlite3.Connection, record: Record) -> bool:
+        """Whether it is this record that has the id: the file may have been replaced since it was read."""
+        row = connection.execute("SELECT frame FROM records WHERE id = ?", (record.id,)).fetchone()
+        return row is not None and row[0] == frame_of(record)
 
     @staticmethod
     def _delete(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
@@ -254,7 +282,7 @@ class Outbox:
 
     def compact(self) -> None:
         """Give the space of an emptied file back; best effort."""
-        with self.session(), self._guard, contextlib.suppress(sqlite3.Error):
+        with self.session(), self._guard.held, contextlib.suppress(sqlite3.Error):
             connection = self._open()
             (free,) = connection.execute("PRAGMA freelist_count").fetchone()
             if free > COMPACT_PAGES and not connection.in_transaction:
@@ -263,21 +291,24 @@ class Outbox:
     # -- dead letters -------------------------------------------------------------------------------------------
     def dead_letters(self) -> list[DeadLetter]:
         """All dead letters, oldest first."""
-        with self.session(), self._guard:
+        with self.session(), self._guard.held:
             rows = self._open().execute("SELECT id, frame, reason, time FROM dead_letters ORDER BY id").fetchall()
         return [DeadLetter(number, chr(frame[0]), frame[1:], reason, time) for number, frame, reason, time in rows]
 
     def count_dead_letters(self) -> int:
         """How many dead letters are kept."""
-        with self.session(), self._guard:
+        with self.session(), self._guard.held:
             return int(self._open().execute("SELECT count(*) FROM dead_letters").fetchone()[0])
 
-    def revive_dead_letters(self, now: float) -> int:
-        """Queue all dead letters again, behind what is queued; returns how many."""
+    def revive_dead_letters(self, now: float, reason: str | None = None) -> int:
+        """Queue dead letters, all or those with this reason, behind what is queued; returns how many."""
+        given = {"reason": reason}
         with self._transaction() as connection:
-            rows = connection.execute("SELECT frame FROM dead_letters ORDER BY id").fetchall()
+            rows = connection.execute(
+                "SELECT frame FROM dead_letters WHERE reason = ifnull(:reason, reason) ORDER BY id", given
+            ).fetchall()
             self._insert(connection, [frame for (frame,) in rows], now)
-            connection.execute("DELETE FROM dead_letters")
+            connection.execute("DELETE FROM dead_letters WHERE reason = ifnull(:reason, reason)", given)
         return len(rows)
 
     def delete_dead_letters(self) -> int:
@@ -296,4 +327,11 @@ def totals_of(connection: sqlite3.Connection) -> Totals:
     row = connection.execute("SELECT next_id, records, bytes FROM totals").fetchone()
     if row is None:
         raise sqlite3.DatabaseError("the totals are missing")
-    return Totals(*row)
+    return Totals(*map(whole, row))
+
+
+def whole(value: object) -> int:
+    """A number out of the database, whatever damage may have made of it."""
+    if not isinstance(value, int):
+        raise sqlite3.DatabaseError("a number is not what was stored")
+    return value

@@ -120,7 +120,7 @@ def succeeded() -> Pace:
 def failed(pace: Pace, backoff: Backoff, asked: float | None, now: float, chance: float) -> Pace:
     """The pace after a request that was kept.
 
-    ``min(maximum, uniform(minimum, previous * scale))``, ``previous`` being ``minimum`` at first and then the whole
+    ``min(maximum, uniform(minimum, previous * scale))``, ``previous`` being ``first`` at first and then the whole
     last wait (as the Web SDK); ``Retry-After`` is a minimum, capped at an hour.
 
     Args:
@@ -130,7 +130,9 @@ def failed(pace: Pace, backoff: Backoff, asked: float | None, now: float, chance
         now: Monotonic seconds.
         chance: A random number from 0 to 1.
     """
-    previous = backoff.minimum if pace.previous is None else pace.previous
+    previous = pace.previous
+    if previous is None:
+        previous = backoff.minimum if backoff.first is None else backoff.first
     top = max(backoff.minimum, previous * backoff.scale)
     own = min(backoff.maximum, backoff.minimum + (top - backoff.minimum) * chance)
     server = (_bounded(asked) or 0.0) if asked is not None else 0.0

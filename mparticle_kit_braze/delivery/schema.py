@@ -39,6 +39,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
         path or ":memory:", timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
     )
     try:
+        refuse_newer(connection)  # before anything is written to it, were it only the journal mode
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         migrate(connection)
@@ -54,13 +55,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     Raises:
         NewerSchemaError: It is of a later version; nothing was changed.
     """
-    if _version(connection) == len(MIGRATIONS):
+    if refuse_newer(connection) == len(MIGRATIONS):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = _version(connection)  # another process may have been quicker
-        if version > len(MIGRATIONS):
-            raise NewerSchemaError(f"schema version {version}")  # noqa: TRY301  (rolls back like every other failure)
+        version = refuse_newer(connection)  # again: another process may have been quicker
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
@@ -72,8 +71,16 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+def refuse_newer(connection: sqlite3.Connection) -> int:
+    """The schema version.
+
+    Raises:
+        NewerSchemaError: It is a later one than we know.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise NewerSchemaError(f"schema version {version}")
+    return version
 
 
 def is_locked(error: BaseException) -> bool:
@@ -87,7 +94,7 @@ def is_damage(error: BaseException) -> bool:
 
     A missing or misshapen table counts as damage too: the file is then not what its version says.
     """
-    if type(error) is sqlite3.DatabaseError or isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+    if type(error) is sqlite3.DatabaseError or isinstance(error, sqlite3.IntegrityError):
         return True
     return isinstance(error, sqlite3.OperationalError) and str(error).startswith(("no such", "table", "malformed"))
 

@@ -71,15 +71,15 @@ class Transport:
     def _body(self, answer: requests.Response) -> bytes:
         """The body, or as much of it as came: the status has been said, a cut body does not unsay it."""
         deadline = time.monotonic() + self._timeouts[1]
-        parts: list[bytes] = []
-        size = 0
+        body = b""
         with contextlib.suppress(Exception):
-            for part in answer.iter_content(8192):
-                parts.append(part)
-                size += len(part)
-                if size >= MAX_BODY or time.monotonic() >= deadline:
+            # A read waits for all it asks for. Asking for as much as has come already bounds the time that a
+            # body which trickles can take.
+            while part := answer.raw.read(max(1, len(body)), decode_content=True):
+                body += part
+                if len(body) >= MAX_BODY or time.monotonic() >= deadline:
                     break
-        return b"".join(parts)
+        return body
 
 
 def open_session() -> requests.Session:

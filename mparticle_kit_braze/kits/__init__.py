@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .configuration import Filters, KitConfiguration
 from .kit import Kit, KitContext
+from .sessions import Session
 from .statistics import ClientStats
 
-__all__ = ["ClientStats", "Filters", "Kit", "KitConfiguration", "KitContext"]
+__all__ = ["ClientStats", "Filters", "Kit", "KitConfiguration", "KitContext", "Session"]

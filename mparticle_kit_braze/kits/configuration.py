@@ -6,15 +6,17 @@ in ``filters``, decided in ``rules`` and mapped in ``projections``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..events import EventType
 from ..identity import IdentityType
 from .hashing import mp_hash
-from .projections import Projection
 from .reading import Reader
+
+if TYPE_CHECKING:
+    from .projections import Projection
 
 __all__ = ["AttributeRule", "ConsentRule", "Filters", "Form", "KitConfiguration"]
 
@@ -257,11 +259,20 @@ def read_mobile(reader: Reader) -> KitConfiguration:
         consent_rule=mobile_consent_rule(reader),
         bracket=(low, high),
         exclude_anonymous=reader.boolean("eau", default=False),
-        projections=tuple(Projection.read(entry) for entry in reader.objects("pr")),
+        projections=read_projections(reader.objects("pr")),
         other=reader.rest(MOBILE_KEYS),
         ignored=tuple(reader.ignored),
         **actions,
     )
+
+
+def read_projections(entries: Sequence[Reader]) -> tuple[Projection, ...]:
+    """``pr``. Few configurations have any, so their code is loaded for those only."""
+    if not entries:
+        return ()
+    from .projections import Projection  # noqa: PLC0415  # as said
+
+    return tuple(Projection.read(entry) for entry in entries)
 
 
 def mobile_attribute_rule(reader: Reader) -> AttributeRule | None:

@@ -6,23 +6,32 @@ they hear of changes one at a time and in order.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from ..consent import ConsentState
+from ..clock import Clock
+from ..commerce import CommerceEvent
+from ..consent import consent_change
 from ..diagnostics import Reporter
-from ..identity import IdentityResolver, IdentityType, LocalResolver, Operation, User
+from ..events import EventType, ScreenView, owned_event
+from ..identity import Alias, IdentityRequest, IdentityResolver, LocalResolver, Operation, User
 from ..storage import Storage
 from ..users import UserStore
 from .configuration import KitConfiguration
+from .identification import Change, Identification
 from .manager import KitManager
+from .sessions import SessionKeeper
 from .turnstile import Turnstile
+
+if TYPE_CHECKING:
+    from .waiting import WaitingRoom
 
 __all__ = ["Coordinator"]
 
-MAX_IDENTITY_LENGTH = 4096
-"""Longer identities are not stored. Source: Android identity validation."""
+WORKS_OPTED_OUT = frozenset({"remove_attribute", "increment_attribute", "change_consent"})
+"""Calls that are not refused for opted-out users, and begin no session."""
 
 
 class Coordinator:
@@ -33,23 +42,62 @@ class Coordinator:
         storage: Where users, identities and the opt-out are remembered.
         reporter: Where problems go.
         resolver: Turns identities into an MPID; ``None`` for the local one.
+        session_timeout: Seconds without a call after which a session has lapsed.
+        clock: Where the time comes from.
+        environment: ``"production"`` or ``"development"``.
 
     Attributes:
         opted_out: Whether the user opted out.
+        sessions: The client's sessions.
+        identification: Carries out identity calls.
+        on_released: Called when calls need not wait for the first user any more.
     """
 
     def __init__(
-        self, kits: KitManager, *, storage: Storage, reporter: Reporter, resolver: IdentityResolver | None
+        self,
+        kits: KitManager,
+        *,
+        storage: Storage,
+        reporter: Reporter,
+        resolver: IdentityResolver | None,
+        session_timeout: float,
+        clock: Clock,
+        environment: str,
     ) -> None:
         self._kits = kits
         self._reporter = reporter
         self._values = storage.key_values("client")
         self._users = UserStore(self._values)
         self._identities = storage.key_values("identities")
-        self._local = LocalResolver(self._identities)
-        self._resolver: IdentityResolver = self._local if resolver is None else resolver
+        self._room = None if resolver is None else waiting_room(storage, reporter)
+        kits.local_mpids = resolver is None
         self._turn = Turnstile()
+        self._time = clock.time
+        self._begun = False
+        self._replaying: int | None = None
+        """The thread that makes calls that have waited: those must not wait again."""
+        self.on_released: Callable[[], object] = lambda: None
+        self.identification = Identification(
+            self._users,
+            resolver,
+            LocalResolver(self._identities),
+            reporter=reporter,
+            run=self._turn.run,
+            on_completed=self._identified,
+        )
+        open_resolver: Any = getattr(resolver, "open", None)
+        if open_resolver is not None:
+            open_resolver(storage, reporter, environment)
         self.opted_out = self._values.get("opted_out") is True
+        self.sessions = kits.sessions = SessionKeeper(
+            self._values,
+            time=clock.time,
+            timeout=session_timeout,
+            mpid=lambda: None if self._users.current is None else self._users.current.mpid,
+            run=self._turn.run,
+            on_start=kits.session_started,
+            on_end=kits.session_ended,
+        )
 
     @property
     def user(self) -> User | None:
@@ -61,13 +109,96 @@ class Coordinator:
         self._turn.run(self._begin)
 
     def close(self) -> None:
-        """Close the files."""
+        """End the resolver's work and close the files."""
+        self.identification.close()
+        end: Any = getattr(self.identification.resolver, "close", None)
+        if end is not None:
+            end()
         self._values.close()
         self._identities.close()
+        if self._room is not None:
+            self._room.close()
+
+    # -- before the first user ----------------------------------------------------------------------------------
+    @property
+    def waiting(self) -> bool:
+        """Whether calls must wait for the first user."""
+        return self._room is not None and self._room.waiting
+
+    def keep_event(self, call: str, *arguments: Any) -> bool:
+        """Keep an event, screen view or commerce event until there is a user; false if there is one."""
+        return self._waits(call, *arguments)
+
+    def _waits(self, call: str, *arguments: Any) -> bool:
+        room = self._room
+        if room is None or not room.waiting or self._replaying == threading.get_ident():
+            return False
+        return room.keep(call, arguments)
+
+    def _release(self) -> None:
+        """Make the calls that wait; once there are none left, and all they led to has been told, none waits any more.
+
+        Runs in turn, and again behind what the calls put into the turnstile.
+        """
+        if self._room is None:
+            return
+        if self._room.release(self._replay):
+            self.on_released()
+        else:
+            self._turn.run(self._release)
+
+    def _replay(self, call: str, arguments: list[Any]) -> None:
+        """Make a call that has waited."""
+        replays: dict[str, Callable[..., object]] = {
+            "log_event": self._log_event,
+            "log_screen": self._log_screen,
+            "log_commerce_event": self._log_commerce_event,
+            "set_attribute": self.set_attribute,
+            "set_attribute_list": self.set_attribute_list,
+            "set_tag": self.set_tag,
+            "remove_attribute": self.remove_attribute,
+            "increment_attribute": self.increment_attribute,
+            "change_consent": self.change_consent,
+        }
+        replay = replays.get(call)
+        if replay is None or (self.opted_out and call not in WORKS_OPTED_OUT):
+            return
+        self._replaying = threading.get_ident()
+        try:
+            if call not in WORKS_OPTED_OUT:
+                self.sessions.touch()
+            replay(*arguments)
+        except Exception as error:  # noqa: BLE001  # a note on disk may have been edited; the others must be made
+            self._reporter.report("waiting_failed", f"A {call} that waited raised {type(error).__name__}", key=call)
+        finally:
+            self._replaying = None
+
+    def _log_event(self, name: str, event_type: int, attributes: dict[str, Any], timestamp: float) -> None:
+        self._kits.log_event(owned_event(name, EventType.of(event_type), attributes, timestamp))
+
+    def _log_screen(self, name: str, attributes: dict[str, Any], timestamp: float) -> None:
+        self._kits.log_screen(ScreenView(name, attributes, timestamp))
+
+    def _log_commerce_event(self, event: CommerceEvent, timestamp: float) -> None:
+        self._kits.log_commerce_event(replace(event, timestamp=timestamp))
+
+    # -- sessions -----------------------------------------------------------------------------------------------
+    def enter_background(self) -> None:
+        """The app went to the background; its session lapses from now on."""
+        self.sessions.background()
+        self._turn.run(lambda: self._kits.application_moved(foreground=False))
+
+    def enter_foreground(self) -> None:
+        """The app came to the foreground, which begins a session unless one lasts."""
+        if not self.opted_out:
+            self.sessions.activity()
+        self._turn.run(lambda: self._kits.application_moved(foreground=True))
 
     # -- attributes ---------------------------------------------------------------------------------------------
     def set_attribute(self, key: str, value: Any) -> None:
         """Remember a scalar attribute (``None`` forgets it) and tell the kits."""
+        if self._waits("set_attribute", key, value):
+            return
         user = self._users.current
         if user is not None and value is None:
             self._users.remove_attribute(user, key)
@@ -78,6 +209,8 @@ class Coordinator:
 
     def set_attribute_list(self, key: str, values: tuple[Any, ...]) -> None:
         """Remember a list attribute and tell the kits."""
+        if self._waits("set_attribute_list", key, values):
+            return
         user = self._users.current
         if user is not None:
             self._users.set_attribute(user, key, values)
@@ -86,6 +219,8 @@ class Coordinator:
 
     def set_tag(self, tag: str) -> None:
         """Remember a tag and tell the kits."""
+        if self._waits("set_tag", tag):
+            return
         user = self._users.current
         if user is not None:
             self._users.set_attribute(user, tag, None)
@@ -94,6 +229,8 @@ class Coordinator:
 
     def remove_attribute(self, key: str) -> None:
         """Forget an attribute and tell the kits."""
+        if self._waits("remove_attribute", key):
+            return
         user = self._users.current
         was_set = user is not None and self._users.remove_attribute(user, key)
         self._attributes_changed()
@@ -101,35 +238,38 @@ class Coordinator:
 
     def increment_attribute(self, key: str, by: int | float) -> None:
         """Add to an attribute and tell the kits."""
+        if self._waits("increment_attribute", key, by):
+            return
         user = self._users.current
         total = by if user is None else self._users.increment_attribute(user, key, by)
         self._attributes_changed()
         self._kits.user_attribute_incremented(user, key, by, total)
 
     # -- identity, consent, opt-out, configuration --------------------------------------------------------------
-    def change_identity(self, operation: Operation, given: Mapping[IdentityType, str | None]) -> User | None:
-        """Resolve identities, then tell the kits; the current user afterwards."""
-        identities = self._storable(given)
-        if operation != "modify":
-            identities = {kind: value for kind, value in identities.items() if value is not None}
-
-        def change() -> None:
-            if self._resolve(operation, identities):
-                self._judge()
-                self._kits.settle()
-                if self._users.current is not None:
-                    self._kits.identity_completed(operation, self._users.current, identities)
-
-        self._turn.run(change)
+    def change_identity(self, operation: Operation, request: IdentityRequest) -> User | None:
+        """Resolve identities, then tell the kits; the current user now, who may be another once an answer has come."""
+        self.identification.change(operation, request)
         return self._users.current
 
-    def change_consent(self, change: Callable[[ConsentState], ConsentState]) -> None:
-        """Change the current user's consent; the gates first, then the kits (as Android)."""
+    def alias_users(self, alias: Alias) -> bool:
+        """Hand an alias to the resolver; false if it takes none."""
+        take: Any = getattr(self.identification.resolver, "alias", None)
+        return take is not None and bool(take(alias))
+
+    def change_consent(self, *steps: Any) -> None:
+        """Change the current user's consent; the gates first, then the kits (as Android).
+
+        Args:
+            *steps: As for :func:`~mparticle_kit_braze.consent.consent_change`.
+        """
+        change = consent_change(*steps)
+        if self._waits("change_consent", *steps):
+            return
         user = self._users.current
         if user is None:
             self._reporter.report("no_current_user", "Consent was not stored: there is no current user yet")
             return
-        old, new = self._users.change_consent(user, lambda state: change(state).stamped(time.time()))
+        old, new = self._users.change_consent(user, lambda state: change(state).stamped(self._time()))
         self._judge()
 
         def tell() -> None:
@@ -138,11 +278,17 @@ class Coordinator:
 
         self._turn.run(tell)
 
-    def set_opt_out(self, opted_out: bool) -> None:
+    def set_opt_out(self, opted_out: bool, *, erase: bool = False) -> None:
         """Remember the opt-out; kits that it stops hear of it first, kits that start again hear of it too."""
+        if opted_out:
+            self.sessions.end()
         self._values.set("opted_out", opted_out)
         self.opted_out = opted_out
         self._judge()
+        if erase:
+            if self._room is not None:
+                self._room.clear()
+            self._kits.erase()  # no call adds to it any more, and what kits say of the opt-out itself comes after
 
         def tell() -> None:
             if not opted_out:
@@ -152,8 +298,16 @@ class Coordinator:
 
         self._turn.run(tell)
 
-    def apply(self, configurations: Sequence[KitConfiguration]) -> None:
-        """Give the kits other configurations."""
+    def prepare(self, configurations: Sequence[KitConfiguration], session_timeout: float | None) -> None:
+        """Give the kits other configurations before they start."""
+        if session_timeout is not None:
+            self.sessions.set_timeout(session_timeout)
+        self._kits.apply(configurations)
+
+    def apply(self, configurations: Sequence[KitConfiguration], session_timeout: float | None = None) -> None:
+        """Give the kits other configurations, and sessions another time-out."""
+        if session_timeout is not None:
+            self.sessions.set_timeout(session_timeout)
         concerned = self._kits.apply(configurations)
         self._judge()
 
@@ -165,10 +319,28 @@ class Coordinator:
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _begin(self) -> None:
-        if self._users.current is None:
-            self._resolve("identify", {})
+        self.identification.begin()
+        self._begun = True
         self._judge()
         self._kits.settle()
+        self.sessions.recover()
+        if self._room is None:
+            return
+        if self._users.current is None:
+            self._room.waiting = self.identification.pending
+        else:
+            self._release()  # an earlier process may have left some
+
+    def _identified(self, change: Change, user: User) -> None:
+        """Someone is current after an identity call: the gates, the kits, then what has waited for a user."""
+        if not self._begun:
+            return  # the kits start with this user
+        self.sessions.saw(user.mpid)
+        self._judge()
+        self._kits.settle()
+        self._kits.identity_completed(change.operation, user, change.identities)
+        if self.waiting:
+            self._release()
 
     def _judge(self) -> None:
         self._kits.judge(self._users.current, opted_out=self.opted_out)
@@ -179,33 +351,9 @@ class Coordinator:
             self._judge()
             self._turn.run(self._kits.settle)
 
-    def _storable(self, identities: Mapping[IdentityType, str | None]) -> dict[IdentityType, str | None]:
-        """The identities without those that no mParticle client stores: empty ones and ones that are too long."""
-        storable: dict[IdentityType, str | None] = {}
-        for kind, value in identities.items():
-            if value is not None and not 0 < len(value) <= MAX_IDENTITY_LENGTH:
-                why = "is empty" if not value else f"is longer than {MAX_IDENTITY_LENGTH} characters"
-                self._reporter.report("value_refused", f"Identity {kind.value} {why}; left out", key=kind.value)
-            else:
-                storable[kind] = value
-        return storable
 
-    def _resolve(self, operation: Operation, identities: Mapping[IdentityType, str | None]) -> bool:
-        """Ask the resolver and make its answer the current user; false if it has none."""
-        try:
-            resolution = self._resolver.resolve(operation, identities, self._users.current)
-        except Exception as error:  # noqa: BLE001  # a resolver may be the host's own
-            self._reporter.report(
-                "identity_failed",
-                f"{operation} failed with {type(error).__name__}; the user stays",
-                key=operation,
-                exception=error,
-            )
-            return False
-        if resolution is None:
-            return False
-        user, forgotten = self._users.switch(resolution.mpid, logged_in=resolution.is_logged_in)
-        for old in forgotten:
-            self._local.forget(old)
-        self._users.set_identities(user, identities)
-        return True
+def waiting_room(storage: Storage, reporter: Reporter) -> WaitingRoom:
+    """Where calls wait for the first user; only resolvers that ask a server need one."""
+    from .waiting import WaitingRoom  # noqa: PLC0415  # as said
+
+    return WaitingRoom(storage.key_values("waiting"), reporter)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..commerce import CommerceEvent, Product, Promotion, TransactionAttributes
 from ..consent import CCPA_PURPOSE, ConsentState
-from ..events import Event, EventType, ScreenView
+from ..events import Event, EventType, ScreenView, owned_event
 from ..identity import IdentityType, User
 from .configuration import AttributeRule, KitConfiguration
 from .hashing import mp_hash, value_hash
@@ -46,8 +46,8 @@ class HiddenKeys(dict[str, bool]):
         hidden = self[key] = mp_hash(self._prefix + key) in self._hashes
         return hidden
 
-    def visible(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The values whose keys are not hidden; the same object if that is all of them."""
+    def visible(self, values: Mapping[str, Any]) -> Any:
+        """The values whose keys are not hidden, as a dict of their own; the same object if that is all of them."""
         for key in values:
             if self[key]:
                 return {other: value for other, value in values.items() if not self[other]}
@@ -91,7 +91,10 @@ def event_filter(configuration: KitConfiguration) -> Callable[[Event], Event | N
         if keys is None:
             return None
         attributes = keys.visible(event.attributes)
-        return event if attributes is event.attributes else event.with_attributes(attributes)
+        if attributes is event.attributes:
+            return event
+        # A dict of its own by now; Event would copy it again.
+        return owned_event(event.name, event.event_type, attributes, event.timestamp)
 
     return apply
 
@@ -150,7 +153,7 @@ class NothingHidden(HiddenKeys):
     def __missing__(self, key: str) -> bool:
         return False
 
-    def visible(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    def visible(self, values: Mapping[str, Any]) -> Any:
         """All of them."""
         return values
 
@@ -321,7 +324,8 @@ class FilteredUser:
     @property
     def attributes(self) -> Mapping[str, Any]:
         """The attributes the kit may see."""
-        return self._keys.visible(self._user.attributes)
+        visible: Mapping[str, Any] = self._keys.visible(self._user.attributes)
+        return visible
 
     @property
     def consent(self) -> ConsentState:

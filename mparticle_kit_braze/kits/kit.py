@@ -11,7 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from .sessions import NO_SESSIONS, SessionSource
+
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ..commerce import CommerceEvent
     from ..consent import ConsentState
     from ..delivery import DeliveryStats, FlushResult
@@ -38,6 +42,8 @@ class KitContext:
         environment: ``"production"`` or ``"development"``.
         session_timeout: The client's session time-out in seconds.
         on_delivery: The host's delivery callback, for kits that send over the network.
+        sessions: The client's sessions: ``current``, and ``ended`` during :meth:`Kit.on_session_end`.
+        local_mpids: Whether MPIDs are made on this machine: then mParticle does not know them.
     """
 
     storage: Storage
@@ -46,6 +52,8 @@ class KitContext:
     environment: str
     session_timeout: float
     on_delivery: Any = None
+    sessions: SessionSource = NO_SESSIONS
+    local_mpids: bool = True
 
 
 class Kit:
@@ -58,17 +66,26 @@ class Kit:
     name: ClassVar[str] = ""
     kit_id: ClassVar[int] = 0
 
+    _given: KitConfiguration | None = None
+
+    @classmethod
+    def from_configuration(cls, configuration: KitConfiguration) -> Self:
+        """A kit with a configuration from mParticle; kits that have settings override this."""
+        kit = cls()
+        kit._given = configuration
+        return kit
+
     @property
     def configuration(self) -> KitConfiguration | None:
         """The configuration the kit came with, if any; filters are taken from it."""
-        return None
+        return self._given
 
     # -- life ---------------------------------------------------------------------------------------------------
     def on_start(self, context: KitContext, user: User | None) -> None:
         """The kit's gate opened (at client start or later). ``user`` is the current user, filtered."""
 
     def on_configuration_updated(self, configuration: KitConfiguration) -> None:
-        """A new configuration for a running kit."""
+        """A new configuration for a running kit, or for one that is about to start with another than it came with."""
 
     def on_stop(self) -> None:
         """The kit's gate closed; it gets no more calls until ``on_start``. What it queued stays queued."""
@@ -115,10 +132,16 @@ class Kit:
 
     # -- sessions, push -----------------------------------------------------------------------------------------
     def on_session_start(self) -> None:
-        """The client's session began."""
+        """The client's session began; the context's ``sessions.current`` tells it."""
 
     def on_session_end(self) -> None:
-        """The client's session ended."""
+        """The client's session ended, maybe long ago; the context's ``sessions.ended`` tells it."""
+
+    def on_application_background(self) -> None:
+        """The app went to the background."""
+
+    def on_application_foreground(self) -> None:
+        """The app came to the foreground."""
 
     def on_push_token(self, token: str) -> bool:
         """A push token; true if the kit took it."""
@@ -141,6 +164,10 @@ class Kit:
     def clear(self) -> int:
         """Discard what is queued and return how many records that was."""
         return 0
+
+    def erase(self) -> None:
+        """Discard what is queued and whatever else waits on this machine to be sent: the user wants it gone."""
+        self.clear()
 
     def stats(self) -> DeliveryStats | None:
         """Delivery figures, for kits that deliver."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ..commerce import CommerceEvent
 from ..consent import ConsentState
@@ -24,7 +25,11 @@ from .configuration import KitConfiguration
 from .kit import Kit, KitContext
 from .route import Route
 from .rules import closed_because
-from .user_handle import KitUser
+from .sessions import NO_SESSIONS, SessionSource
+
+if TYPE_CHECKING:
+    from .reports import ForwardingListener, ForwardingReports
+    from .user_handle import KitUser
 
 __all__ = ["KitManager"]
 
@@ -45,6 +50,8 @@ class KitManager:
 
     Attributes:
         log_event: Routes a custom event; replaced whenever the set of running kits changes.
+        sessions: The client's sessions, handed to kits that start.
+        local_mpids: Whether MPIDs are made on this machine, likewise.
 
     Raises:
         ConfigurationError: There is no kit, something is no kit, or two have the same name.
@@ -68,6 +75,9 @@ class KitManager:
         self._running: tuple[Route, ...] = ()
         self._push_token: str | None = None
         self._user: User | None = None
+        self.sessions: SessionSource = NO_SESSIONS
+        self.local_mpids = True
+        self._reports: ForwardingReports | None = None
         self.log_event = ignore
         routes = []
         for name, kit in named_kits(kits).items():
@@ -83,7 +93,7 @@ class KitManager:
     # -- gates --------------------------------------------------------------------------------------------------
     def judge(self, user: User | None, *, opted_out: bool) -> None:
         """Decide every gate anew. Kits whose gate closed get no call any more from here on."""
-        with self._lock:
+        with self._lock.held:
             self._user = user
             for route in self._routes:
                 route.failed = False
@@ -96,13 +106,17 @@ class KitManager:
         """Stop and start kits until they agree with their gates. Only ever one call at a time."""
         for route in self._routes:
             if route.started and route.closed is not None:
-                with self._lock:
+                with self._lock.held:
                     route.started = False
                     self._choose()
                 self._guard(route, "on_stop", route.kit.on_stop)
         for route in self._routes:
             if not route.started and route.closed is None and not route.failed:
                 self._start(route)
+
+    def kit_ids(self) -> list[int]:
+        """The kits' numbers at mParticle."""
+        return [route.kit.kit_id for route in self._routes]
 
     def rejudges_on_attributes(self) -> bool:
         """Whether a user attribute may open or close a gate."""
@@ -116,7 +130,7 @@ class KitManager:
                 that is not in it is closed; a kit of one's own keeps what it has.
         """
         concerned = []
-        with self._lock:
+        with self._lock.held:
             for route in self._routes:
                 configuration = configuration_for(route, configurations)
                 if configuration is not None and configuration != route.configuration:
@@ -131,15 +145,44 @@ class KitManager:
         """Tell running kits of their new configuration."""
         for route in routes:
             if route.open:
+                route.stale = False
                 self._guard(
                     route,
                     "on_configuration_updated",
                     lambda route=route: route.kit.on_configuration_updated(route.configuration),  # type: ignore[misc]
                 )
 
+    # -- forwarding reports -------------------------------------------------------------------------------------
+    def add_listener(self, listener: ForwardingListener) -> None:
+        """Report to one more listener. Only with listeners are reports made at all."""
+        from .reports import ForwardingReports  # noqa: PLC0415  # few apps listen
+
+        with self._lock.held:
+            reports = self._reports or ForwardingReports(self._reporter)
+            reports.listeners = (*reports.listeners, listener)
+            self._reports = reports
+            self._choose()
+
+    def remove_listener(self, listener: ForwardingListener) -> None:
+        """Report to a listener no more; one that was added twice goes once."""
+        with self._lock.held:
+            if self._reports is not None and listener in self._reports.listeners:
+                left = list(self._reports.listeners)
+                left.remove(listener)
+                self._reports.listeners = tuple(left)
+                self._reports = self._reports if left else None
+                self._choose()
+
+    def refused(self, call: str) -> None:
+        """Report on a call that the client refused because the user opted out."""
+        if self._reports is not None:
+            self._reports.refused(self._routes, call)
+
     # -- events -------------------------------------------------------------------------------------------------
     def log_screen(self, screen: ScreenView) -> None:
         """Route a screen view."""
+        if self._reports is not None:
+            self._reports.screen(self._routes, screen)
         running = self._running
         for route in running:
             deliver = route.log_screen
@@ -152,6 +195,8 @@ class KitManager:
 
     def log_commerce_event(self, event: CommerceEvent) -> None:
         """Route a commerce event."""
+        if self._reports is not None:
+            self._reports.commerce(self._routes, event)
         for route in self._running:
             deliver = route.log_commerce_event
             if deliver is not None:
@@ -208,6 +253,8 @@ class KitManager:
         self, operation: Operation, user: User, identities: Mapping[IdentityType, str | None]
     ) -> None:
         """Tell the kits that an identity call succeeded."""
+        if self._reports is not None:
+            self._reports.identity(self._routes, operation, identities)
         for route in self._running:
             seen, visible = route.view(user) or user, route.visible_identities(identities)
             self._guard(
@@ -220,6 +267,8 @@ class KitManager:
 
     def consent_changed(self, user: User, old: ConsentState, new: ConsentState) -> None:
         """Tell the kits that the user's consent changed."""
+        if self._reports is not None:
+            self._reports.consent(self._routes, new)
         for route in self._running:
             self._guard(
                 route,
@@ -234,6 +283,18 @@ class KitManager:
         for route in self._routes:
             if route.started:
                 self._guard(route, "on_opt_out", lambda kit=route.kit: kit.on_opt_out(opted_out))  # type: ignore[misc]
+
+    def session_started(self) -> None:
+        """Tell the kits that a session began."""
+        self._tell("on_session_start")
+
+    def session_ended(self) -> None:
+        """Tell the kits that a session ended."""
+        self._tell("on_session_end")
+
+    def application_moved(self, *, foreground: bool) -> None:
+        """Tell the kits that the app went to the background or came to the foreground."""
+        self._tell("on_application_foreground" if foreground else "on_application_background")
 
     def set_push_token(self, token: str) -> bool:
         """Offer a push token to every kit, later starts included; true if one took it."""
@@ -273,7 +334,7 @@ class KitManager:
 
     def close(self, timeout: float) -> FlushResult:
         """Close every kit, stopped ones too, within the time; no kit gets a call afterwards."""
-        with self._lock:
+        with self._lock.held:
             self._running = ()
             self.log_event = ignore
         return self._within(timeout, "close", lambda kit, share: kit.close(share or 0.0))
@@ -282,6 +343,11 @@ class KitManager:
         """Discard what is queued in every kit and return how many records that was."""
         discarded = [self._guard(route, "clear", route.kit.clear) for route in self._routes]
         return sum(count for count in discarded if isinstance(count, int))
+
+    def erase(self) -> None:
+        """Discard what is queued or set aside in every kit."""
+        for route in self._routes:
+            self._guard(route, "erase", route.kit.erase)
 
     def stats(self) -> dict[str, DeliveryStats]:
         """Delivery figures of the kits that deliver, by name."""
@@ -306,6 +372,17 @@ class KitManager:
             self.log_event = self._to_one(takers[0])
         else:
             self.log_event = self._to_many(takers)
+        if self._reports is not None:
+            self.log_event = self._reported(self._reports, self.log_event)
+
+    def _reported(self, reports: ForwardingReports, deliver: Callable[[Event], None]) -> Callable[[Event], None]:
+        routes = self._routes
+
+        def log_event(event: Event) -> None:
+            reports.event(routes, event)
+            deliver(event)
+
+        return log_event
 
     def _to_one(self, route: Route) -> Callable[[Event], None]:
         deliver = route.log_event or ignore
@@ -338,21 +415,22 @@ class KitManager:
 
     def _start(self, route: Route) -> None:
         user = route.view(self._user)
-        context = KitContext(
-            storage=route.context.storage,
-            reporter=route.context.reporter,
+        context = replace(
+            route.context,
             configuration=route.configuration,
-            environment=route.context.environment,
-            session_timeout=route.context.session_timeout,
-            on_delivery=route.context.on_delivery,
+            sessions=self.sessions,
+            local_mpids=self.local_mpids,
         )
         try:
+            if route.stale:
+                route.kit.on_configuration_updated(route.configuration)
+                route.stale = False
             route.kit.on_start(context, user)
         except Exception as error:  # noqa: BLE001  # as in log_screen
             route.failed = True  # until the gates are judged again
             self._report_failure(route, "on_start", error)
             return
-        with self._lock:
+        with self._lock.held:
             route.started = True
             self._choose()
         if self._push_token is not None:
@@ -362,6 +440,8 @@ class KitManager:
     def _about_attribute(
         self, callback: str, key: str, call: Callable[[Kit, User | None], object], user: User | None
     ) -> None:
+        if self._reports is not None:
+            self._reports.attribute(self._routes, callback, key)
         for route in self._running:
             if not route.hides_attribute(key):
                 try:
@@ -387,6 +467,11 @@ class KitManager:
             dropped=sum(result.dropped for result in found),
         )
 
+    def _tell(self, callback: str) -> None:
+        """Make a callback without arguments on every running kit."""
+        for route in self._running:
+            self._guard(route, callback, getattr(route.kit, callback))
+
     def _guard(self, route: Route, callback: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
@@ -395,6 +480,8 @@ class KitManager:
             return None
 
     def _report_failure(self, route: Route, callback: str, error: Exception) -> None:
+        if self._reports is not None:
+            self._reports.failed(route, callback, error)
         self._reporter.report(
             "kit_failed",
             f"Kit {route.name} raised {type(error).__name__} in {callback}; other kits are not affected",

@@ -179,6 +179,18 @@ class Projector:
         """Whether any projection concerns this message type."""
         return bool(self._plain[message_type]) or message_type in self._default
 
+    def for_events(self) -> Callable[[Event], list[Event]] | None:
+        """:meth:`project_event`, if any projection concerns custom events; likewise the next two."""
+        return self.project_event if self.handles(CUSTOM_EVENT) else None
+
+    def for_screens(self) -> Callable[[ScreenView], list[Event]] | None:
+        """See :meth:`for_events`."""
+        return self.project_screen if self.handles(SCREEN_VIEW) else None
+
+    def for_commerce(self) -> Callable[[CommerceEvent], list[Event | CommerceEvent]] | None:
+        """See :meth:`for_events`."""
+        return self.project_commerce if self.handles(COMMERCE_EVENT) else None
+
     def project_event(self, event: Event) -> list[Event]:
         """What becomes of a custom event; empty if it goes on as it is."""
         return self._project_plain(CUSTOM_EVENT, event, int(event.event_type), event.event_type)

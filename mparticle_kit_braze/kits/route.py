@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..commerce import CommerceEvent, expand
 from ..consent import ConsentState
@@ -12,7 +12,9 @@ from ..identity import IdentityType, User
 from .configuration import KitConfiguration
 from .filters import HiddenKeys, commerce_filter, event_filter, screen_filter, user_view, visible_consent
 from .kit import Kit, KitContext
-from .projections import COMMERCE_EVENT, CUSTOM_EVENT, SCREEN_VIEW, Projector
+
+if TYPE_CHECKING:
+    from .projections import Projector
 
 __all__ = ["Route"]
 
@@ -31,6 +33,8 @@ class Route:
         log_event: Delivers a custom event; ``None`` if the kit takes none.
         log_screen: Likewise, a screen view.
         log_commerce_event: Likewise, a commerce event.
+        projector: Its projections; ``None`` without any.
+        stale: Whether the kit has not been told of its configuration yet.
     """
 
     __slots__ = (
@@ -45,6 +49,8 @@ class Route:
         "log_event",
         "log_screen",
         "name",
+        "projector",
+        "stale",
         "started",
     )
 
@@ -56,6 +62,7 @@ class Route:
         self.started = False
         self.failed = False
         self.configure(context.configuration)
+        self.stale = False
 
     @property
     def open(self) -> bool:
@@ -65,10 +72,11 @@ class Route:
     def configure(self, configuration: KitConfiguration) -> None:
         """Compile another configuration."""
         self.configuration = configuration
-        projector = Projector(configuration.projections)
-        self.log_event = event_function(self.kit, configuration, projector)
-        self.log_screen = screen_function(self.kit, configuration, projector)
-        self.log_commerce_event = commerce_function(self.kit, configuration, projector)
+        self.stale = True
+        self.projector = projector_of(configuration)
+        self.log_event = event_function(self.kit, configuration, self.projector)
+        self.log_screen = screen_function(self.kit, configuration, self.projector)
+        self.log_commerce_event = commerce_function(self.kit, configuration, self.projector)
         hidden = configuration.filters.user_attributes
         self._hidden_attributes = HiddenKeys(hidden) if hidden else None
         self._view = user_view(configuration)
@@ -92,18 +100,29 @@ class Route:
         return visible_consent(consent, filters.consent_regulations, filters.consent_purposes)
 
 
+def projector_of(configuration: KitConfiguration) -> Projector | None:
+    """The projections ready to run; few kits have any, so their code is loaded for those only."""
+    if not configuration.projections:
+        return None
+    from .projections import Projector  # noqa: PLC0415  # as said
+
+    return Projector(configuration.projections)
+
+
 def overrides(kit: Kit, callback: str) -> bool:
     """Whether a kit has written a callback of its own."""
     return getattr(type(kit), callback, None) is not getattr(Kit, callback) or callback in getattr(kit, "__dict__", ())
 
 
-def event_function(kit: Kit, configuration: KitConfiguration, projector: Projector) -> Callable[[Event], Any] | None:
+def event_function(
+    kit: Kit, configuration: KitConfiguration, projector: Projector | None
+) -> Callable[[Event], Any] | None:
     """The shortest way of a custom event to the kit: the kit's own method if nothing is filtered or projected."""
     if not overrides(kit, "log_event"):
         return None
     deliver = kit.log_event
     visible = event_filter(configuration)
-    project = projector.project_event if projector.handles(CUSTOM_EVENT) else None
+    project = projector.for_events() if projector is not None else None
     if project is not None:
         return lambda event: route_projected(event, visible, project, deliver)
     if visible is None:
@@ -131,11 +150,11 @@ def route_projected(
 
 
 def screen_function(
-    kit: Kit, configuration: KitConfiguration, projector: Projector
+    kit: Kit, configuration: KitConfiguration, projector: Projector | None
 ) -> Callable[[ScreenView], Any] | None:
     """The way of a screen view; a projected one reaches the kit as a custom event."""
     visible = screen_filter(configuration)
-    project = projector.project_screen if projector.handles(SCREEN_VIEW) else None
+    project = projector.for_screens() if projector is not None else None
     if project is None and not overrides(kit, "log_screen"):
         return None
     if project is None and visible is None:
@@ -155,7 +174,7 @@ def screen_function(
 
 
 def commerce_function(
-    kit: Kit, configuration: KitConfiguration, projector: Projector
+    kit: Kit, configuration: KitConfiguration, projector: Projector | None
 ) -> Callable[[CommerceEvent], Any] | None:
     """The way of a commerce event; a kit that knows no commerce gets the expansion as custom events."""
     if overrides(kit, "log_commerce_event"):
@@ -165,7 +184,7 @@ def commerce_function(
     else:
         return None
     visible = commerce_filter(configuration)
-    project = projector.project_commerce if projector.handles(COMMERCE_EVENT) else None
+    project = projector.for_commerce() if projector is not None else None
     if project is None and visible is None:
         return take
 

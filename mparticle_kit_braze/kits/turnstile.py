@@ -27,7 +27,7 @@ class Turnstile:
 
     def run(self, action: Callable[[], None]) -> None:
         """Run an action now, or leave it to the thread (or outer call) that is running others."""
-        with self._lock:
+        with self._lock.held:
             if self._pid != self._lock.pid:  # a forked child: the thread that was busy is not here
                 self._busy = False
                 self._actions.clear()
@@ -46,7 +46,7 @@ class Turnstile:
                     self._busy = False
 
     def _next(self) -> Callable[[], None] | None:
-        with self._lock:
+        with self._lock.held:
             if self._actions:
                 return self._actions.popleft()
             self._busy = False

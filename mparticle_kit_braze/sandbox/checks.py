@@ -39,8 +39,10 @@ class RequestProblem:
         return f"{place}: {self.reason}"
 
 
-_DATE_OF_BIRTH = re.compile(r"-?\d{1,6}-\d{1,2}-\d{1,2}(T.*)?")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_DATE_OF_BIRTH = re.compile(r"-?\d+-\d{1,2}-\d{1,2}(T.*)?")
+# What JavaScript takes for white space; Python's idea of it differs.
+_PART = "[^@\\t-\\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+"
+_EMAIL = re.compile(rf"{_PART}@{_PART}\.{_PART}")
 _PHONE = re.compile(r"[0-9 +\-.()]+")
 _WHOLE_NUMBER = re.compile(r"\d+")
 

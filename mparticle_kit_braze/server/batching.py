@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from .validation import IDENTIFIERS, ArrayName
 from .values import compact_json
 
-__all__ = ["ARRAYS", "BatchLimits", "arrange", "leading", "user_key"]
+__all__ = ["ARRAYS", "BatchLimits", "Outgoing", "arrange", "leading", "user_key"]
 
 ARRAYS: tuple[ArrayName, ...] = ("attributes", "events", "purchases")
 """The arrays of a request, in the order in which Braze processes them."""
@@ -32,6 +32,14 @@ class BatchLimits:
     rule: Literal["combined", "per_array"] = "combined"
     objects: int = 75
     body_bytes: int = 4_000_000
+
+
+class Outgoing(NamedTuple):
+    """An object on its way into the queue: the array it is for, the object, and its bytes."""
+
+    array: ArrayName
+    item: Mapping[str, Any]
+    payload: bytes
 
 
 _ENVELOPE = len(b'{"attributes":[],"events":[],"purchases":[]}')
@@ -57,48 +65,46 @@ def leading(sizes: Iterable[tuple[ArrayName, int]], limits: BatchLimits) -> int:
     return taken
 
 
-def arrange(
-    objects: Mapping[ArrayName, Sequence[Mapping[str, Any]]], limits: BatchLimits
-) -> list[tuple[ArrayName, Mapping[str, Any]]]:
+def arrange(objects: Sequence[Outgoing], limits: BatchLimits) -> Sequence[Outgoing]:
     """Put the objects of one call into the order in which they fill requests best.
 
     Under ``per_array`` an object whose array is full waits for the next request, and with it every later object of
     the same user: each user's objects keep their order. Under ``combined`` nothing is gained by reordering.
+
+    Args:
+        objects: Attributes first, then events, then purchases.
+        limits: The limits.
     """
-    queue = [(array, item) for array in ARRAYS for item in objects.get(array, ())]
-    if limits.rule == "combined" or len(queue) <= limits.objects:
-        return queue
-    arranged: list[tuple[ArrayName, Mapping[str, Any]]] = []
-    pending = deque(queue)
-    left = Counter(array for array, _ in queue)
+    if limits.rule == "combined" or len(objects) <= limits.objects:
+        return objects
+    arranged: list[Outgoing] = []
+    pending = deque(objects)
+    left = Counter(entry.array for entry in objects)
     while pending:
         pending = _take_request(pending, left, limits.objects, arranged)
     return arranged
 
 
 def _take_request(
-    pending: deque[tuple[ArrayName, Mapping[str, Any]]],
-    left: Counter[ArrayName],
-    room: int,
-    arranged: list[tuple[ArrayName, Mapping[str, Any]]],
-) -> deque[tuple[ArrayName, Mapping[str, Any]]]:
+    pending: deque[Outgoing], left: Counter[ArrayName], room: int, arranged: list[Outgoing]
+) -> deque[Outgoing]:
     """Move what fits the next request to ``arranged``; return what stays, in order."""
     counts: Counter[ArrayName] = Counter()
     open_arrays = sum(1 for array in ARRAYS if left[array])
     waiting: set[Hashable] = set()
-    stay: deque[tuple[ArrayName, Mapping[str, Any]]] = deque()
+    stay: deque[Outgoing] = deque()
     while pending and open_arrays:
-        array, item = pending.popleft()
-        user = user_key(item)
+        entry = pending.popleft()
+        array, user = entry.array, user_key(entry.item)
         if counts[array] >= room or user in waiting:
             waiting.add(user)
-            stay.append((array, item))
+            stay.append(entry)
             continue
         counts[array] += 1
         left[array] -= 1
         if counts[array] == room or not left[array]:
             open_arrays -= 1
-        arranged.append((array, item))
+        arranged.append(entry)
     stay.extend(pending)
     return stay
 

@@ -310,7 +310,7 @@ class CurrentsReceiver:
 
     def _unseen(self, events: Iterable[CurrentsEvent]) -> Iterator[CurrentsEvent]:
         for event in events:
-            with self._lock:
+            with self._lock.held:
                 known = event.id is not None and event.id in self._seen
             if not known:
                 yield event
@@ -319,7 +319,7 @@ class CurrentsReceiver:
         if event.id is None:
             return
         forgotten = None
-        with self._lock:
+        with self._lock.held:
             self._count += 1
             self._seen[event.id] = None
             if len(self._seen) > self._remember:

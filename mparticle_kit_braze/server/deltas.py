@@ -38,7 +38,7 @@ class DeltaMemory:
             item: An attributes object.
         """
         kept: JsonObject = {}
-        with self._lock:
+        with self._lock.held:
             sent = self._sent.pop(user, {})
             for key, value in item.items():
                 if key in CONTROL_KEYS and key != "push_tokens":
@@ -58,7 +58,7 @@ class DeltaMemory:
 
     def forget(self, user: str | None = None) -> None:
         """Forget a user, or everyone: something that was remembered as sent did not arrive."""
-        with self._lock:
+        with self._lock.held:
             if user is None:
                 self._sent.clear()
             else:

@@ -171,7 +171,7 @@ class ErasureForwarder:
         if kind == "erasure" and self._settings.erasure_forwarding:
             entry.external_id = self._external_id(identities, mpid)
             entry.status = "pending" if entry.external_id else "skipped"
-        with self._lock:
+        with self._lock.held:
             if request_id in self._requests:
                 return _error(400, "subject_request_id was used before")
             if any(
@@ -184,7 +184,7 @@ class ErasureForwarder:
 
     def cancel(self, request_id: str) -> DSRResponse:
         """Cancel a request: mParticle's own erasure stops, the forwarding goes on."""
-        with self._lock:
+        with self._lock.held:
             entry = self._requests.get(request_id)
             if entry is None:
                 return _error(404, "there is no such request")
@@ -194,7 +194,7 @@ class ErasureForwarder:
 
     def lookup(self, request_id: str) -> DSRResponse:
         """The state of a request (``GET /requests/{id}``), with what became of it at Braze."""
-        with self._lock:
+        with self._lock.held:
             entry = self._requests.get(request_id)
             if entry is None:
                 return _error(404, "there is no such request")
@@ -216,13 +216,13 @@ class ErasureForwarder:
     @property
     def statuses(self) -> dict[str, ErasureStatus]:
         """What became of each erasure request that concerns this connection."""
-        with self._lock:
+        with self._lock.held:
             return {key: entry.status for key, entry in self._requests.items() if entry.status is not None}
 
     @property
     def waiting(self) -> bool:
         """Whether requests are queued that have not been handed out."""
-        with self._lock:
+        with self._lock.held:
             return any(entry.status == "pending" and not entry.uploading for entry in self._requests.values())
 
     # -- out ----------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ class ErasureForwarder:
         Each request is handed out once; :meth:`settled` must follow.
         """
         now = self._clock.time()
-        with self._lock:
+        with self._lock.held:
             queued = [
                 (key, entry)
                 for key, entry in self._requests.items()
@@ -250,7 +250,7 @@ class ErasureForwarder:
     def settled(self, external_ids: Iterable[str], *, sent: bool) -> None:
         """Say what became of ids that were handed out: accepted by Braze, or refused for good."""
         ids = set(external_ids)
-        with self._lock:
+        with self._lock.held:
             for request_id, entry in self._requests.items():
                 if entry.uploading and entry.external_id in ids:
                     entry.uploading = False
@@ -259,7 +259,7 @@ class ErasureForwarder:
 
     def forget_before(self, moment: float) -> int:
         """Forget settled requests received before a time, and return how many; their ids count as unused again."""
-        with self._lock:
+        with self._lock.held:
             old = [
                 key for key, entry in self._requests.items() if entry.received < moment and entry.status != "pending"
             ]

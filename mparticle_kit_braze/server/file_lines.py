@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["FileLine", "csv_rows", "read_lines"]
+__all__ = ["CsvRow", "FileLine", "csv_rows", "read_lines"]
 
 MAX_RECORD_LINES = 100
 """The most lines one CSV record with line breaks in quotes may have."""
@@ -36,12 +36,14 @@ class CsvRow(NamedTuple):
 
     Attributes:
         number: The number of its first line.
+        last_number: The number of its last line.
         end: The byte offset behind it.
         values: Its values; ``None`` if it cannot be read.
         problem: Why it cannot be read.
     """
 
     number: int
+    last_number: int
     end: int
     values: list[str] | None
     problem: str = ""
@@ -74,21 +76,29 @@ def read_lines(file: BinaryIO, *, first_number: int = 1, max_bytes: int = 1_000_
         number += 1
 
 
-def csv_rows(lines: Iterator[FileLine], delimiter: str = ",") -> Iterator[CsvRow]:
-    """CSV records. A quotation mark that is never closed costs its own line, not the rest of the file."""
+def csv_rows(lines: Iterator[FileLine], delimiter: str = ",", columns: int | None = None) -> Iterator[CsvRow]:
+    """CSV records. A quotation mark that is never closed costs its own line, not the rest of the file.
+
+    Args:
+        lines: The lines.
+        delimiter: What stands between values.
+        columns: How many values a record over several lines must have to count as one.
+    """
     pending: deque[FileLine] = deque()
     while True:
         line = pending.popleft() if pending else next(lines, None)
         if line is None:
             return
         if line.text is None:
-            yield CsvRow(line.number, line.end, None, line.problem)
+            yield CsvRow(line.number, line.number, line.end, None, line.problem)
         elif line.text.strip():
-            yield _row(line, lines, pending, delimiter)
+            yield _row(line, lines, pending, delimiter, columns)
 
 
-def _row(first: FileLine, lines: Iterator[FileLine], pending: deque[FileLine], delimiter: str) -> CsvRow:
-    """Parse one record, taking further lines while a quotation mark is open; lines not needed go back to ``pending``."""
+def _row(
+    first: FileLine, lines: Iterator[FileLine], pending: deque[FileLine], delimiter: str, columns: int | None
+) -> CsvRow:
+    """Parse one record, with further lines while a quotation mark is open; those not needed go back to ``pending``."""
     taken = [first]
     text = first.text or ""
     while True:
@@ -97,7 +107,10 @@ def _row(first: FileLine, lines: Iterator[FileLine], pending: deque[FileLine], d
         except (csv.Error, ValueError) as error:
             problem = str(error)
         else:
-            return CsvRow(first.number, taken[-1].end, values)
+            if columns is not None and len(taken) > 1 and len(values) != columns:
+                pending.extendleft(reversed(taken[1:]))
+                return CsvRow(first.number, first.number, first.end, None, "a quotation mark is never closed")
+            return CsvRow(first.number, taken[-1].number, taken[-1].end, values)
         following = None
         if "unexpected end of data" in problem and len(taken) < MAX_RECORD_LINES:
             following = pending.popleft() if pending else next(lines, None)
@@ -108,4 +121,4 @@ def _row(first: FileLine, lines: Iterator[FileLine], pending: deque[FileLine], d
         if following is not None:
             pending.appendleft(following)
         pending.extendleft(reversed(taken[1:]))
-        return CsvRow(first.number, first.end, None, f"the line is not CSV ({problem})")
+        return CsvRow(first.number, first.number, first.end, None, f"the line is not CSV ({problem})")

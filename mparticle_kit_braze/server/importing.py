@@ -12,7 +12,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -43,6 +42,7 @@ KEPT_PROBLEMS = 1000
 _EVENT_NAMES = ("event", "event_name", "name")
 _TIMES = ("time", "timestamp")
 _NESTED = ("attributes", "properties", "user_attributes")
+_IDENTITIES = {kind.value: kind for kind in IdentityType}
 _PURCHASE_FIELDS = ("product_id", "price", "currency", "quantity")
 
 
@@ -87,6 +87,7 @@ class _RowError(Exception):
 
 class _Row(NamedTuple):
     line: int
+    last_line: int
     end: int
     values: JsonObject | None
     problem: str = ""
@@ -154,12 +155,11 @@ class FileImport:
     # -- reading ------------------------------------------------------------------------------------------------
     def _chunks(self, file: BinaryIO) -> Iterator[list[_Row]]:
         chunk: list[_Row] = []
-        with closing(self._rows(file)) as rows:
-            for row in rows:
-                chunk.append(row)
-                if len(chunk) == CHUNK:
-                    yield chunk
-                    chunk = []
+        for row in self._rows(file):
+            chunk.append(row)
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
         if chunk:
             yield chunk
 
@@ -167,7 +167,7 @@ class FileImport:
         if self._format == "jsonl":
             for line in self._lines(file, 0, 1):
                 if line.text is None:
-                    yield _Row(line.number, line.end, None, line.problem)
+                    yield _Row(line.number, line.number, line.end, None, line.problem)
                 elif line.text.strip():
                     yield _json_row(line)
             return
@@ -176,14 +176,15 @@ class FileImport:
         columns = self._header(header.values if header is not None else None, header.problem if header else "")
         start = header.end if header is not None else 0
         file.seek(start)
-        for row in csv_rows(self._lines(file, start, 2), self._delimiter):
+        first_number = header.last_number + 1 if header is not None else 1
+        for row in csv_rows(self._lines(file, start, first_number), self._delimiter, len(columns)):
             if row.values is None:
-                yield _Row(row.number, row.end, None, row.problem)
+                yield _Row(row.number, row.last_number, row.end, None, row.problem)
             elif len(row.values) != len(columns):
                 problem = f"the row has {len(row.values)} columns, the header {len(columns)}"
-                yield _Row(row.number, row.end, None, problem)
+                yield _Row(row.number, row.last_number, row.end, None, problem)
             else:
-                yield _Row(row.number, row.end, dict(zip(columns, row.values, strict=True)))
+                yield _Row(row.number, row.last_number, row.end, dict(zip(columns, row.values, strict=True)))
 
     def _lines(self, file: BinaryIO, start: int, first_number: int) -> Iterator[FileLine]:
         """The lines behind the progress of an earlier run, or behind the header."""
@@ -193,12 +194,7 @@ class FileImport:
             self.report = replace(self.report, **known)
             start, first_number = progress["offset"], progress["line"] + 1
         file.seek(start)
-        return self._noted(read_lines(file, first_number=first_number))
-
-    def _noted(self, lines: Iterator[FileLine]) -> Iterator[FileLine]:
-        for line in lines:
-            self._last_line = line.number
-            yield line
+        return read_lines(file, first_number=first_number)
 
     def _header(self, columns: list[str] | None, problem: str) -> list[str]:
         if columns is None:
@@ -206,7 +202,7 @@ class FileImport:
         names = [column.strip() for column in columns]
         if len(set(names)) != len(names) or not all(names):
             raise ConfigurationError("line 1: the header has an empty or a repeated column name")
-        if not any(_identity(name) is not None or name == "external_id" for name in names):
+        if not any(name in _IDENTITIES or name == "external_id" for name in names):
             raise ConfigurationError(
                 "line 1: no column names a user; name one external_id, customer_id, email or another identity type"
             )
@@ -242,7 +238,7 @@ class FileImport:
         self.report.offset = last.end
         if self._values is not None:
             known = {"rows": self.report.rows, "queued": self.report.queued, "refused": self.report.refused}
-            self._values.set(self._key, {**known, "offset": last.end, "line": last.line})
+            self._values.set(self._key, {**known, "offset": last.end, "line": last.last_line})
 
     def _refuse(self, line: int, reason: str) -> None:
         self.report.refused += 1
@@ -260,14 +256,13 @@ class FileImport:
         if most and self.report.rows % (CHUNK * 20):
             return True  # counting the queue for every chunk would be slow
         self._tell()
-        left = self._rest.stats().queued
-        while left > most:
-            before = left
-            self._rest.flush(stall_timeout)
-            left = self._rest.stats().queued
-            if left >= before:
-                return False
+        while not most or self._rest.stats().queued > most:
+            result = self._rest.flush(stall_timeout)
             self._tell()
+            if result.complete:
+                return True
+            if not result.sent and not result.dead:
+                return False
         return True
 
     def _tell(self) -> None:
@@ -303,10 +298,8 @@ class FileImport:
         identities: dict[IdentityType, str] = {}
         mpid = values.pop("mpid", None)
         direct = values.pop("external_id", None)
-        for key in list(values):
-            kind = _identity(key)
-            if kind is not None:
-                identities[kind] = str(values.pop(key))
+        for key in values.keys() & _IDENTITIES.keys():
+            identities[_IDENTITIES[key]] = str(values.pop(key))
         user = direct if direct is not None else external_id(self._settings, identities, mpid)
         if user is None:
             raise _RowError("the row names no user by the identity that is the external id")
@@ -328,10 +321,10 @@ def _json_row(line: FileLine) -> _Row:
         value = json.loads(line.text or "")
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", type(error).__name__)
-        return _Row(line.number, line.end, None, f"the line is not JSON ({reason})")
+        return _Row(line.number, line.number, line.end, None, f"the line is not JSON ({reason})")
     if not isinstance(value, dict):
-        return _Row(line.number, line.end, None, "the line is not a JSON object")
-    return _Row(line.number, line.end, value)
+        return _Row(line.number, line.number, line.end, None, "the line is not a JSON object")
+    return _Row(line.number, line.number, line.end, value)
 
 
 def _format_of(path: Path) -> Format:
@@ -341,13 +334,6 @@ def _format_of(path: Path) -> Format:
     if suffix in (".jsonl", ".ndjson"):
         return "jsonl"
     raise ConfigurationError(f"{path.name}: name the file .csv, .tsv, .jsonl or .ndjson, or say its format")
-
-
-def _identity(name: str) -> IdentityType | None:
-    try:
-        return IdentityType(name)
-    except ValueError:
-        return None
 
 
 def _flat(values: Mapping[str, Any]) -> JsonObject:
@@ -365,12 +351,10 @@ def _time(values: JsonObject) -> str:
     """Take the time out of a row: ISO text, or seconds or milliseconds since the epoch; now if there is none."""
     key = next((name for name in _TIMES if name in values), None)
     value = values.pop(key) if key is not None else time.time()
-    if isinstance(value, str) and not is_time_text(value):
-        value = detect(value)
     if isinstance(value, str):
-        if not is_time_text(value):
-            raise _RowError("the time is neither ISO 8601 nor a number of seconds")
-        return value
+        if is_time_text(value):
+            return value
+        value = detect(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _RowError("the time is neither ISO 8601 nor a number of seconds")
     return iso_time(value / 1000 if abs(value) > 1e11 else value)

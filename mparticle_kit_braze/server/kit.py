@@ -185,7 +185,8 @@ class BrazeServerKit(Kit):
         if not (attributes or objects.events or objects.purchases):
             return
         result = self.rest.track(attributes=attributes, events=objects.events, purchases=objects.purchases)
-        if self._deltas is not None and any(item.array == "attributes" for item in result.held_back):
+        offered = len(attributes) + len(objects.events) + len(objects.purchases)
+        if self._deltas is not None and result.queued < offered:
             self._deltas.forget(external_id)
 
     def _report(self, refusals: Sequence[tuple[str, str]]) -> None:
@@ -194,7 +195,8 @@ class BrazeServerKit(Kit):
                 message = "Calls for a user without an external id are not sent"
                 self._reporter.report("anonymous_not_sent", message, count=count)
             else:
-                self._reporter.report("value_refused", f"{key!r} is not sent: it {why}", key=key, count=count)
+                reason = why if why.startswith("its ") else f"it {why}"
+                self._reporter.report("value_refused", f"{key!r} is not sent: {reason}", key=key, count=count)
 
     # -- the current user ---------------------------------------------------------------------------------------
     def _switch(self, user: User | None) -> None:

@@ -82,7 +82,7 @@ class UserBatch:
         self._push_token: str | None = None
         self._had_event = False
         self._enriched = False
-        self.identify(identities or {})
+        self._learn(identities or {})
 
     # -- identity -----------------------------------------------------------------------------------------------
     @property
@@ -92,6 +92,13 @@ class UserBatch:
 
     def identify(self, identities: Mapping[IdentityType, str | None]) -> TrackObjects:
         """Add or change identities; ``None`` removes one."""
+        self._learn(identities)
+        waits = self._settings.attributes_wait_for_event or self.external_id is None
+        if waits or not identity_fields(self._settings, self._batch_identities):
+            return TrackObjects()
+        return self._emit([], [])
+
+    def _learn(self, identities: Mapping[IdentityType, str | None]) -> None:
         for kind, value in identities.items():
             if value:
                 self.identities[kind] = value
@@ -100,7 +107,6 @@ class UserBatch:
             else:
                 for known in (self.identities, self._batch_identities, self.stored.identities):
                     known.pop(kind, None)
-        return TrackObjects()
 
     # -- attributes ---------------------------------------------------------------------------------------------
     def set_attribute(self, key: str, value: Any) -> TrackObjects:
@@ -190,7 +196,8 @@ class UserBatch:
     def end(self) -> TrackObjects:
         """End the inbound batch. Attributes that still wait go if the batch had an event, else they are let go."""
         objects = TrackObjects()
-        if self._had_event or not self._settings.attributes_wait_for_event:
+        goes = self._had_event or not self._settings.attributes_wait_for_event
+        if goes and (self._fields or self.external_id is not None):
             objects = self._emit([], [], event=self._had_event)
         self._fields = {}
         self._batch_identities = {}

@@ -27,21 +27,21 @@ class TokenBucket:
 
     def wait(self, now: float) -> float:
         """Seconds until a request may go; 0 if at once."""
-        with self._lock:
+        with self._lock.held:
             if self._window_end is not None and now >= self._window_end:
                 self._tokens, self._window_end = self._capacity, None
             return 0.0 if self._tokens > 0 or self._window_end is None else self._window_end - now
 
     def take(self, now: float) -> None:
         """Count one request."""
-        with self._lock:
+        with self._lock.held:
             if self._window_end is None or now >= self._window_end:
                 self._tokens, self._window_end = self._capacity, now + self._window
             self._tokens -= 1
 
     def learn(self, rate: RateHeaders, now: float) -> None:
         """Believe the headers of an answer."""
-        with self._lock:
+        with self._lock.held:
             if rate.limit:
                 self._capacity = rate.limit
             if rate.remaining is not None and rate.reset_in is not None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from typing_extensions import Self
 
@@ -20,35 +20,23 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..delivery import DeadLetter, Delivery, DeliveryOptions, DeliveryStats, FlushResult
 from ..delivery.destination import Record
 from ..diagnostics import Problem, Reporter
-from ..errors import ClosedError, ConfigurationError, InvalidArgumentError
+from ..errors import ClosedError, ConfigurationError
 from ..locks import ForkSafeLock
 from ..storage import Storage
 from .audiences import AudienceUpdate, membership_fields
-from .batching import ARRAYS, BatchLimits, arrange
-from .destination import ARRAY_KINDS, TrackDestination, UserCall, UserCallsDestination
+from .batching import ARRAYS, BatchLimits, Outgoing, arrange
+from .destination import ARRAY_KINDS, TrackDestination, UserCallsDestination
 from .points import data_points
 from .rates import TokenBucket
 from .settings import ServerSettings, rest_url
+from .user_calls import USER_CALLS, UserCalls
 from .validation import ArrayName, check
 from .values import JsonObject, UnsupportedValueError, compact_json
 
 __all__ = ["BrazeRest", "HeldBack", "TrackResult"]
 
-_CALLS: Mapping[str, UserCall] = {
-    "i": UserCall("/users/identify", "aliases_to_identify"),
-    "m": UserCall("/users/identify", "emails_to_identify"),
-    "o": UserCall("/users/identify", "phone_numbers_to_identify"),
-    "n": UserCall("/users/alias/new", "user_aliases"),
-    "u": UserCall("/users/alias/update", "alias_updates"),
-    "g": UserCall("/users/merge", "merge_updates"),
-    "d": UserCall("/users/delete", "external_ids"),
-    "s": UserCall("/v2/subscription/status/set", "subscription_groups"),
-}
-
 TRACK_RATE = (3000, 3.0)
 USERS_RATE = (20_000, 60.0)
-
-Prioritization = Literal["identified", "unidentified", "most_recently_updated", "least_recently_updated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +71,7 @@ class TrackResult:
     warnings: Sequence[str] = ()
 
 
-class BrazeRest:
+class BrazeRest(UserCalls):
     """A client of the REST API. Thread-safe; a context manager.
 
     Args:
@@ -123,7 +111,7 @@ class BrazeRest:
         self.reporter = reporter or Reporter(on_error)
         self._on_deleted: list[Callable[[Sequence[str], bool], object]] = []
         self._clock = clock
-        self._points: Counter[str] = Counter()
+        self._points = 0
         self._lock = ForkSafeLock()
         self._closed = False
         self.limits = BatchLimits(self.settings.track_batch_limit)
@@ -142,7 +130,7 @@ class BrazeRest:
         )
         self._users = Delivery(
             UserCallsDestination(
-                base_url, key, TokenBucket(*USERS_RATE), _CALLS, clock=clock, on_settled=self._users_settled
+                base_url, key, TokenBucket(*USERS_RATE), USER_CALLS, clock=clock, on_settled=self._users_settled
             ),
             storage=opened.directory("users"),
             reporter=self.reporter,
@@ -188,33 +176,31 @@ class BrazeRest:
         }
         held_back: list[HeldBack] = []
         warnings: list[str] = []
-        good: dict[ArrayName, list[Mapping[str, Any]]] = {}
+        good: list[Outgoing] = []
         for array in ARRAYS:
             for index, item in enumerate(given[array]):
                 finding = check(array, item, array_limit=self.settings.segment_array_limit)
-                if finding.rule is not None:
-                    held_back.append(HeldBack(array, index, finding.rule, finding.where))
-                    continue
-                warnings.extend(finding.warnings)
-                good.setdefault(array, []).append(item)
-        queued = sum(self._append(array, item, held_back) for array, item in arrange(good, self.limits))
+                payload = _encoded(item) if finding.rule is None else None
+                if payload is None:
+                    held_back.append(HeldBack(array, index, finding.rule or "not_json", finding.where))
+                else:
+                    warnings.extend(finding.warnings)
+                    good.append(Outgoing(array, item, payload))
+        queued = self._queue(arrange(good, self.limits))
         self._report(held_back, warnings)
         if self.settings.event_stream_forwarding and queued:
             self._track.flush_soon()
         return TrackResult(queued, tuple(held_back), tuple(warnings))
 
-    def _append(self, array: ArrayName, item: Mapping[str, Any], held_back: list[HeldBack]) -> bool:
-        try:
-            payload = compact_json(item)
-        except UnsupportedValueError:
-            held_back.append(HeldBack(array, -1, "not_json"))
-            return False
-        if not self._track.append(ARRAY_KINDS[array], payload):
-            return False
-        points = data_points(array, item)
-        with self._lock:
-            self._points[array] += points
-        return True
+    def _queue(self, objects: Sequence[Outgoing]) -> int:
+        queued = points = 0
+        for array, item, payload in objects:
+            if self._track.append(ARRAY_KINDS[array], payload):
+                queued += 1
+                points += data_points(array, item)
+        with self._lock.held:
+            self._points += points
+        return queued
 
     def _report(self, held_back: Sequence[HeldBack], warnings: Sequence[str]) -> None:
         for rule, count in Counter(item.rule for item in held_back).items():
@@ -241,98 +227,7 @@ class BrazeRest:
             return TrackResult(0)
         return self.track(attributes=[{"external_id": external_id, **membership.fields}])
 
-    # -- who users are ------------------------------------------------------------------------------------------
-    def identify(self, external_id: str, *, alias_name: str, alias_label: str) -> bool:
-        """Give an alias-only user an external id (``/users/identify``). Returns whether it was queued."""
-        alias = {"alias_name": _text(alias_name, "alias_name"), "alias_label": _text(alias_label, "alias_label")}
-        return self._call("i", {"external_id": _text(external_id, "external_id"), "user_alias": alias})
-
-    def identify_email(
-        self, external_id: str, email: str, prioritization: Sequence[Prioritization] = ("unidentified",)
-    ) -> bool:
-        """Give the user with an email address an external id. Returns whether it was queued."""
-        known = {"external_id": _text(external_id, "external_id"), "email": _text(email, "email")}
-        return self._call("m", {**known, "prioritization": list(prioritization)})
-
-    def identify_phone(
-        self, external_id: str, phone: str, prioritization: Sequence[Prioritization] = ("unidentified",)
-    ) -> bool:
-        """Give the user with a phone number an external id. Returns whether it was queued."""
-        known = {"external_id": _text(external_id, "external_id"), "phone": _text(phone, "phone")}
-        return self._call("o", {**known, "prioritization": list(prioritization)})
-
-    def add_alias(self, alias_name: str, alias_label: str, *, external_id: str | None = None) -> bool:
-        """Add an alias to a user, or make an alias-only user (``/users/alias/new``). Returns whether it was queued.
-
-        A user has one alias a label; Braze does not add one whose external id it does not know.
-        """
-        alias: JsonObject = {
-            "alias_name": _text(alias_name, "alias_name"),
-            "alias_label": _text(alias_label, "alias_label"),
-        }
-        if external_id is not None:
-            alias["external_id"] = _text(external_id, "external_id")
-        return self._call("n", alias)
-
-    def update_alias(self, alias_label: str, old_alias_name: str, new_alias_name: str) -> bool:
-        """Rename an alias (``/users/alias/update``). Returns whether it was queued."""
-        names = {"old_alias_name": old_alias_name, "new_alias_name": new_alias_name, "alias_label": alias_label}
-        return self._call("u", {key: _text(value, key) for key, value in names.items()})
-
-    def merge(self, identifier_to_merge: Mapping[str, Any], identifier_to_keep: Mapping[str, Any]) -> bool:
-        """Merge one user into another (``/users/merge``); Braze does so later, in no order.
-
-        Args:
-            identifier_to_merge: ``{"external_id"}``, ``{"user_alias"}``, or ``{"email" or "phone", "prioritization"}``.
-            identifier_to_keep: Likewise.
-
-        Returns:
-            Whether it was queued.
-        """
-        update = {"identifier_to_merge": dict(identifier_to_merge), "identifier_to_keep": dict(identifier_to_keep)}
-        for what, identifier in update.items():
-            named = [key for key in ("external_id", "user_alias", "email", "phone") if identifier.get(key)]
-            if len(named) != 1:
-                raise InvalidArgumentError(f"{what} takes exactly one of external_id, user_alias, email, phone")
-        return self._call("g", update)
-
-    def delete(self, external_ids: Iterable[str]) -> int:
-        """Delete users for good (``/users/delete``), 50 a request. Returns how many were queued."""
-        return sum(self._call("d", _text(external_id, "external_id")) for external_id in external_ids)
-
-    def set_subscription(
-        self,
-        group_id: str,
-        state: Literal["subscribed", "unsubscribed"],
-        *,
-        external_ids: Iterable[str] = (),
-        emails: Iterable[str] = (),
-        phones: Iterable[str] = (),
-        use_double_opt_in_logic: bool | None = None,
-    ) -> bool:
-        """Change subscription group states (``/v2/subscription/status/set``). Returns whether all was queued.
-
-        Raises:
-            InvalidArgumentError: The state is unknown, nobody is named, or emails and phones are mixed.
-        """
-        if state not in ("subscribed", "unsubscribed"):
-            raise InvalidArgumentError("state takes 'subscribed' or 'unsubscribed'")
-        users = {"external_ids": list(external_ids), "emails": list(emails), "phones": list(phones)}
-        if users["emails"] and users["phones"]:
-            raise InvalidArgumentError("one change takes emails or phones, not both")
-        if not any(users.values()):
-            raise InvalidArgumentError("a subscription change names at least one user")
-        change: JsonObject = {"subscription_group_id": _text(group_id, "group_id"), "subscription_state": state}
-        if use_double_opt_in_logic is not None:
-            change["use_double_opt_in_logic"] = use_double_opt_in_logic
-        size = UserCallsDestination.MAX_OBJECTS
-        queued = True
-        for key, named in users.items():
-            for start in range(0, len(named), size):
-                queued &= self._call("s", {**change, key: named[start : start + size]})
-        return queued
-
-    def _call(self, kind: str, item: JsonObject | str) -> bool:
+    def _queue_call(self, kind: str, item: JsonObject | str) -> bool:
         self._check_open()
         return self._users.append(kind, compact_json(item))
 
@@ -382,8 +277,8 @@ class BrazeRest:
 
     def data_points(self) -> int:
         """The data points of all that was queued since the start, under Braze's measure of old contracts."""
-        with self._lock:
-            return sum(self._points.values())
+        with self._lock.held:
+            return self._points
 
     # -- inside -------------------------------------------------------------------------------------------------
     def on_lost(self, callback: Callable[[], object]) -> None:
@@ -428,7 +323,8 @@ def _sum(results: Iterable[FlushResult]) -> FlushResult:
     )
 
 
-def _text(value: object, what: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise InvalidArgumentError(f"{what} takes a non-empty text, not {type(value).__name__}")
-    return value
+def _encoded(item: Mapping[str, Any]) -> bytes | None:
+    try:
+        return compact_json(item)
+    except UnsupportedValueError:
+        return None

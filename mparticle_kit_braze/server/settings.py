@@ -344,7 +344,7 @@ def rest_url(instance: str) -> str:
     if host is not None:
         return f"https://{host}"
     if "://" not in text:
-        if not _HOST.fullmatch(text):
+        if not _HOST.fullmatch(text) or not ("." in text or ":" in text):  # a bare word is a mistyped instance
             raise _not_an_endpoint()
         text = f"https://{text}"
     try:

@@ -63,7 +63,7 @@ class ServerUser:
 
     def run(self, call: Callable[[UserBatch], TrackObjects]) -> None:
         """Make one call on the batch and send what comes of it."""
-        with self._lock:
+        with self._lock.held:
             objects = call(self.batch)
             refusals, self._refusals = self._refusals, []
         if objects or refusals:

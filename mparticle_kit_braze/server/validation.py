@@ -100,7 +100,7 @@ def _checked(array: ArrayName, item: object, array_limit: int) -> tuple[str, ...
 
 # -- identifiers --------------------------------------------------------------------------------------------------
 def _check_identifier(item: Mapping[str, Any]) -> None:
-    given = [key for key in IDENTIFIERS if item.get(key) not in (None, "")]
+    given = [key for key in IDENTIFIERS if key in item and item[key] not in (None, "")]
     if len(given) > 1:
         raise _BrokenError("two_identifiers", given[1])
     if not given:

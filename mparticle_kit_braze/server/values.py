@@ -36,13 +36,17 @@ _DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.AS
 _INT64 = range(-(2**63), 2**63)
 
 # The forms the REST API reads as a time; everything else stays text.
-_TIME_FORMS = (
-    re.compile(r"\d{4}-\d\d-\d\d"),
-    re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"),
-    re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d([.,:]\d{1,9})?)?\s?([Zz]|[+-]\d\d:?(\d\d)?)?"),
-    re.compile(r"\d\d/\d\d/\d{4}"),
-    re.compile(r"[A-Z][a-z]{2} (\d\d|[A-Z][a-z]{2}) \d\d \d\d:\d\d:\d\d[. ][A-Z+-][A-Za-z0-9:+-]* \d{4}"),
+_TIME = re.compile(
+    r"""\s*(?:
+    \d{4}-\d\d-\d\d (?: [Tt]\d\d:\d\d (?: :\d\d (?:[.,:]\d{1,9})? )? \s? (?: [Zz] | [+-]\d\d:?(?:\d\d)? )?
+                      | [ ]\d\d:\d\d:\d\d )?
+    | \d\d/\d\d/\d{4}
+    | [A-Z][a-z]{2} [ ] (?:\d\d|[A-Z][a-z]{2}) [ ] \d\d [ ] \d\d:\d\d:\d\d [. ][A-Z+-][A-Za-z0-9:+-]* [ ] \d{4}
+    )\s*""",
+    re.VERBOSE,
 )
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 class UnsupportedValueError(Exception):
@@ -56,7 +60,7 @@ def compact_json(value: Any) -> bytes:
         UnsupportedValueError: It holds something JSON does not know.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedValueError("cannot be written as JSON") from error
     return text.encode("utf-8", "replace")
@@ -89,7 +93,7 @@ def iso_time(moment: float | dt.datetime) -> str:
 
 def is_time_text(value: object) -> bool:
     """Whether the REST API reads this as a time."""
-    return isinstance(value, str) and any(form.fullmatch(value.strip()) for form in _TIME_FORMS)
+    return isinstance(value, str) and _TIME.fullmatch(value) is not None
 
 
 def detect(text: str) -> str | int | float | bool:

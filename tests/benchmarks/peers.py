@@ -54,7 +54,9 @@ def make_environment(directory: Path) -> Path:
 def measure(python: Path, name: str, count: int, port: int) -> dict[str, float] | None:
     """One run of one SDK in a process of its own."""
     command = [str(python), str(WORKER), name, str(count), str(port)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tempfile.gettempdir())
+    # Not here: the installed package is what is measured, not this directory.
+    elsewhere = tempfile.gettempdir()
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=elsewhere)
     lines = result.stdout.strip().splitlines()
     if result.returncode or not lines:
         print(f"{name}: failed: {result.stderr.strip().splitlines()[-1:]}", file=sys.stderr)

@@ -59,12 +59,12 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     counts: Counts
 
-    def do_GET(self) -> None:  # noqa: N802 - the name http.server asks for
+    def do_GET(self) -> None:
         """Counts, or an empty object for peers that fetch a configuration."""
         answer = json.dumps(self.counts.take()).encode() if self.path == "/stats" else b"{}"
         self._answer(answer)
 
-    def do_POST(self) -> None:  # noqa: N802 - the name http.server asks for
+    def do_POST(self) -> None:
         """Count a batch."""
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = gzip.decompress(raw) if self.headers.get("Content-Encoding") == "gzip" else raw

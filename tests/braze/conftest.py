@@ -48,6 +48,7 @@ class ListDelivery:
         self.outcomes: list[Outcome] = []
         self.last_activity: float | None = None
         self.wanted_soon = self.resumed = 0
+        self.revived: list[str | None] = []
         self.paused = False
         self.full = False
         self.attempt = 1
@@ -84,6 +85,11 @@ class ListDelivery:
     def resume(self) -> None:
         """Count the wish."""
         self.resumed += 1
+
+    def retry_dead_letters(self, reason: str | None = None) -> int:
+        """Note for what reason."""
+        self.revived.append(reason)
+        return 0
 
     def pause(self) -> None:
         """Remember it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from mparticle_kit_braze.braze import AuthenticationFailure
 from mparticle_kit_braze.braze.server_config import ServerConfig
 from mparticle_kit_braze.delivery.destination import Backoff, Outcome, Response, Verdict
+from mparticle_kit_braze.delivery.policy import Pace, failed
 
 from .conftest import Client, ManualClock
 
@@ -51,6 +53,22 @@ def test_verdicts(client: Client, response: Response, verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("invalid_api_key", "HTTP 400: invalid_api_key"),
+        ("events[3]: ce: data.n must be text", "HTTP 400: events[3]: ce: data.n must be text"),
+        ('email must be an address, it is "ada@"', "HTTP 400: email must be an address, it is …"),
+        ("no such user ada@example.com, +1 (555) 123-4567", "HTTP 400: no such user … …"),
+        (["x" * 500], f"HTTP 400: ['{'x' * 198}"),
+        (None, "HTTP 400"),
+    ],
+)
+def test_reasons_quote_no_values(client: Client, error: object, reason: str) -> None:
+    """The server's word for what is wrong goes into logs, what it quotes does not."""
+    assert outcome(client, Response(400, {}, json.dumps({"error": error}).encode())).reason == reason
+
+
+@pytest.mark.parametrize(
     ("value", "seconds"),
     [
         ("60", 60.0),
@@ -75,10 +93,12 @@ def test_retry_after(client: Client, value: str, seconds: float | None) -> None:
 
 
 def test_an_unreadable_answer_is_reported_once(client: Client) -> None:
-    """The data counts as delivered."""
+    """The data counts as delivered, and nothing of the answer is sent on."""
     outcome(client, Response(200, {}, b"<html>"))
     assert [problem.code for problem in client.problems] == ["answer_unreadable"]
     assert client.delivery.records == []
+    client.braze.log_custom_event("e")
+    assert "html" not in json.dumps(client.send())
 
 
 def test_authentication_failures_reach_subscribers(make_client: Callable[..., Client]) -> None:
@@ -91,6 +111,7 @@ def test_authentication_failures_reach_subscribers(make_client: Callable[..., Cl
     failing = Response(200, {}, b'{"auth_error": {"error_code": 22, "reason": "EXPIRED"}}')
     outcome(client, failing)
     assert heard == [AuthenticationFailure(22, "EXPIRED", "u1", "sig")]
+    assert "sig" not in repr(client.delivery.requests)
     assert "sig" not in repr(heard)
     unsubscribe()
     outcome(client, failing)
@@ -157,7 +178,23 @@ def test_back_off_follows_the_configuration(client: Client) -> None:
     client.braze.open_session()
     slow = {"min_sleep_duration_ms": 2000, "max_sleep_duration_ms": 60000, "scale_factor": 2}
     client.send({"config": {"time": 1, "request_backoff": slow}})
-    assert client.delivery.destination.backoff == Backoff(2.0, 60.0, 2.0)
+    assert client.delivery.destination.backoff == Backoff(2.0, 60.0, 2.0, first=10.0)
+
+
+def test_back_off_grows_from_ten_seconds() -> None:
+    """With a random value in the middle; the first step does so whatever the configuration says."""
+
+    def waits(backoff: Backoff, count: int) -> list[float]:
+        pace, waited = Pace(), []
+        for _ in range(count):
+            pace = failed(pace, backoff, None, 0.0, 0.5)
+            waited.append(pace.wait(0.0))
+        return waited
+
+    assert waits(ServerConfig().backoff, 3) == [20.0, 35.0, 57.5]
+    assert waits(ServerConfig().backoff, 9)[-2:] == [300.0, 300.0]
+    quick = {"min_sleep_duration_ms": 1000, "max_sleep_duration_ms": 300000, "scale_factor": 2}
+    assert waits(ServerConfig.parse({"request_backoff": quick}).backoff, 2) == [10.5, 11.0]
 
 
 def test_messaging_sessions_ask_for_messages_again(client: Client, clock: ManualClock) -> None:
@@ -190,6 +227,9 @@ def test_the_minimum_session_time_out_holds_from_the_next_start(
 
 
 # -- token bucket ---------------------------------------------------------------------------------------------------
+
+
+LIMIT = {"capacity": 30, "refill_rate": 30}
 
 
 def drain(client: Client, count: int) -> list[str | None]:
@@ -250,6 +290,20 @@ def test_an_override_for_data_is_a_second_bucket(client: Client) -> None:
     client.send({"config": {"time": 1, "global_request_rate_limit": limit}})
     drain(client, 3)
     assert client.delivery.destination.wait_before_request(0) == 7.0
+
+
+def test_the_override_regains_tokens_by_its_own_requests(client: Client, clock: ManualClock) -> None:
+    """A request to another path does not set back what data requests may."""
+    destination: Any = client.delivery.destination
+    client.braze.open_session()
+    override = {"data": {"capacity": 1, "refill_rate": 60}}
+    client.send({"config": {"time": 1, "global_request_rate_limit": {"capacity": 30, "endpoint_overrides": override}}})
+    assert client.delivery.destination.wait_before_request(0) == 0.0
+    client.send({"config": {"time": 2, "global_request_rate_limit": {**LIMIT, "endpoint_overrides": override}}})
+    drain(client, 2)
+    clock.advance(40)
+    destination.side_request("banners/sync", {}, headers={}, attempt=1, responds=False, now=clock.time())
+    assert destination.wait_before_request(0) == pytest.approx(20.0)
 
 
 def test_a_configuration_without_limits_keeps_the_default() -> None:

@@ -30,6 +30,7 @@ from .conftest import Client
         {"flush_interval": -1},
         {"flush_interval": True},
         {"app_version": 1.2},
+        {"app_version": ""},
         {"sdk_metadata": "mp"},
         {"sdk_metadata": ["nope"]},
         {"skip_unchanged": "some"},
@@ -42,7 +43,7 @@ def test_wrong_settings_raise(settings: dict[str, Any]) -> None:
         Braze(**{"api_key": "key", "endpoint": "US-03", "storage": ":memory:", **settings})
 
 
-@pytest.mark.parametrize("time", ["now", True, float("nan"), float("inf"), 1e13])
+@pytest.mark.parametrize("time", ["now", True, float("nan"), float("inf"), 1e13, 0, -5, 0.0001])
 def test_wrong_times_raise(client: Client, time: Any) -> None:
     """A time that is none is a wrong call."""
     calls: list[Callable[[], object]] = [
@@ -55,14 +56,30 @@ def test_wrong_times_raise(client: Client, time: Any) -> None:
             call()
 
 
+VIEWED = {
+    "product_id": "p",
+    "product_name": "n",
+    "variant_id": "v",
+    "price": 1,
+    "currency": "USD",
+    "source": "app",
+}
+
+
 def test_refusals_are_reported_without_the_value(client: Client) -> None:
     """Named by call and key; a property that is left out too."""
     assert not client.braze.log_custom_event("e", {"k": {1}})
     assert not client.user.set_custom_attribute("secret-key", "hunter\n2")
     assert not client.user.set_email("hunter2")
     assert client.braze.log_custom_event("e", {"n": float("nan")})
+    assert client.braze.log_custom_event("e", {"l": [float("nan")]})
+    assert client.user.set_custom_attribute("o", {"a": {"b": float("inf")}})
+    viewed = {**VIEWED, "metadata": {"m": 10**30}}
+    assert client.braze.log_ecommerce_event({"name": "ecommerce.product_viewed", "properties": viewed})
     messages = client.refusals()
-    assert len(messages) == 4
+    assert len(messages) == 7
+    assert [message.split("'")[1] for message in messages[3:]] == ["n", "l", "o", "metadata"]
+    assert client.queued()[-1]["data"]["p"]["metadata"] == {}
     assert "'k'" in messages[0]
     assert "'secret-key'" in messages[1]
     assert not any("hunter" in message for message in messages)
@@ -84,8 +101,8 @@ def test_closed_clients_raise(client: Client) -> None:
             call()
 
 
-def test_disabled_clients_take_and_send_nothing(make_client: Callable[..., Client]) -> None:
-    """Over restarts too; afterwards the same session goes on."""
+def test_disabled_clients_take_nothing(make_client: Callable[..., Client]) -> None:
+    """Over restarts and a wipe too; afterwards the same session goes on."""
     first = make_client()
     first.braze.change_user("u1")
     session = first.queued()[0]["session_id"]
@@ -105,6 +122,10 @@ def test_disabled_clients_take_and_send_nothing(make_client: Callable[..., Clien
     assert not second.delivery.paused
     assert second.braze.log_custom_event("e")
     assert [(event["name"], event["session_id"]) for event in second.queued()] == [("ce", session)]
+    second.braze.disable()
+    second.braze.wipe_data()
+    assert not second.braze.log_custom_event("e")
+    assert not make_client().braze.log_custom_event("e")
 
 
 def test_wipe(make_client: Callable[..., Client]) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mparticle_kit_braze.braze import AuthenticationFailure, Braze
-from mparticle_kit_braze.sandbox import Reply, Sandbox
+from mparticle_kit_braze.diagnostics import Problem
+from mparticle_kit_braze.sandbox import Reply, Sandbox, SandboxRequest
 from tests.support import python_process, wait_until
 
 
@@ -97,6 +98,68 @@ def test_authentication_failures_hold_and_a_new_signature_releases(sandbox: Sand
         braze.set_sdk_authentication_signature("new")
         wait_until(lambda: len(sandbox.events) == 2, what="delivery")
     assert [request.headers.get("X-Braze-Auth-Signature") for request in sandbox.requests] == ["old", "new"]
+
+
+def test_an_earlier_users_bad_signature_does_not_hold_up_others(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Their records are set aside, and go, in order, when that user is back with a new signature."""
+
+    def refuse(request: SandboxRequest) -> Reply | None:
+        if request.headers.get("X-Braze-Auth-Signature") == "bad":
+            return Reply(status=401, body={"error_code": 22, "reason": "EXPIRED"})
+        return None
+
+    def names(user_id: str) -> list[str]:
+        return [event["data"].get("n", event["name"]) for event in sandbox.events if event.get("user_id") == user_id]
+
+    sandbox.fault = refuse
+    problems: list[Problem] = []
+    with Braze("key-1", sandbox.url, storage=tmp_path, sdk_authentication=True, on_error=problems.append) as braze:
+        braze.change_user("ada", "bad")
+        braze.log_custom_event("a1")
+        braze.current_user.set_first_name("Ada")
+        wait_until(lambda: braze.stats().last_error, what="the failure")
+        braze.change_user("bob", "good")
+        braze.log_custom_event("b1")
+        assert braze.flush(10).complete
+        assert names("bob") == ["ss", "b1"]
+        assert names("ada") == []
+        aside = braze.delivery.dead_letters()
+        assert len(aside) == 4
+        assert not any("ada" in letter.reason for letter in aside)
+        assert {problem.code for problem in problems} == {"delivery_unauthorized", "record_refused"}
+        braze.change_user("ada", "new")
+        braze.log_custom_event("a2")
+        assert braze.flush(10).complete
+        assert braze.delivery.dead_letters() == []
+    assert names("ada") == ["ss", "a1", "se", "ss", "a2"]
+    assert names("bob") == ["ss", "b1", "se"]
+    assert sandbox.profile("ada").attributes["first_name"] == "Ada"
+
+
+def test_disabling_sends_what_is_queued_and_then_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The call does not wait; when the request fails there is no other, and everything is there when enabled again."""
+    with Braze("key-1", sandbox.url, storage=tmp_path) as braze:
+        braze.open_session()
+        assert braze.flush(10).complete
+        assert braze.log_custom_event("last words")
+        braze.disable()
+        assert not braze.log_custom_event("too late")
+        wait_until(lambda: len(sandbox.events) == 2, what="delivery")
+        braze.enable()
+        sandbox.fault = lambda _request: Reply(status=503)
+        assert braze.log_custom_event("kept")
+        braze.disable()
+        wait_until(lambda: braze.stats().last_error and braze.stats().next_attempt is None, what="silence")
+        sandbox.fault = None
+        requests = len(sandbox.requests)
+        assert braze.flush(0.05).kept == 1
+        assert len(sandbox.requests) == requests
+    with Braze("key-1", sandbox.url, storage=tmp_path) as braze:
+        assert not braze.log_custom_event("still disabled")
+        assert braze.flush(0.05).kept == 1
+        braze.enable()
+        assert braze.flush(10).complete
+    assert [event["data"].get("n") for event in sandbox.events] == [None, "last words", "kept"]
 
 
 def test_an_error_in_a_2xx_answer_loses_nothing(sandbox: Sandbox, tmp_path: Path) -> None:

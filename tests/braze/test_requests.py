@@ -228,7 +228,7 @@ def test_signatures(authenticated: Client, make_client: Callable[..., Client]) -
     assert client.braze.set_sdk_authentication_signature("sig-2")
     assert not client.braze.set_sdk_authentication_signature("")
     assert not client.braze.set_sdk_authentication_signature(5)  # type: ignore[arg-type]
-    assert client.delivery.resumed == 2
+    assert client.delivery.resumed == 3  # once for the change of user
     again = make_client(sdk_authentication=True)
     again.braze.log_custom_event("e")
     again.send()

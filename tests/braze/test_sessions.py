@@ -98,6 +98,29 @@ def test_a_change_of_user_ends_the_session(client: Client, clock: ManualClock) -
     assert client.braze.user_id == "u1"
 
 
+def test_a_change_of_user_closes_a_lapsed_session_at_its_last_activity(client: Client, clock: ManualClock) -> None:
+    """As any other end of a session that ran out."""
+    start = clock.time()
+    client.braze.log_custom_event("a")
+    clock.advance(40)
+    client.braze.log_custom_event("b")
+    clock.advance(2000)
+    client.braze.change_user("u1")
+    end, begin = client.queued()[-2:]
+    assert (end["name"], end["time"], end["data"], end.get("user_id")) == ("se", start + 40, {"d": 40.0}, None)
+    assert (begin["name"], begin["time"], begin["user_id"]) == ("ss", start + 2040, "u1")
+
+
+def test_an_explicit_flush_begins_a_session_and_closes_a_lapsed_one(client: Client, clock: ManualClock) -> None:
+    """Attributes alone are sent by the timer without any session; asking for a request opens one."""
+    client.user.set_first_name("A")
+    assert client.codes() == []
+    client.braze.request_immediate_data_flush()
+    clock.advance(2000)
+    client.braze.request_immediate_data_flush()
+    assert client.codes() == ["ss", "se", "ss"]
+
+
 def test_a_change_of_user_without_a_session_only_begins_one(client: Client) -> None:
     """The old user had none, so there is no ``se``."""
     client.braze.change_user("u1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import Any
@@ -17,6 +18,11 @@ from mparticle_kit_braze.braze.validation.purchases import CURRENCIES, currency_
 from mparticle_kit_braze.braze.validation.users import birth_date, user_id_text
 
 from .conftest import Client
+
+
+def nothing_amiss(what: str) -> None:
+    """What is tested here goes as it is."""
+    pytest.fail(what)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +110,7 @@ def test_user_ids() -> None:
     """Text of up to 997 bytes; numbers are taken as text."""
     assert user_id_text(5) == "5"
     assert user_id_text(5.0) == "5"
+    assert user_id_text(2**80) == str(2**80)
     assert len(user_id_text("é" * 498 + "x")) == 499
     for wrong in ("", None, "é" * 499, b"x", True, math.nan, 10**5000):
         with pytest.raises(Refused):
@@ -123,21 +130,21 @@ def test_user_ids() -> None:
 )
 def test_attribute_forms(value: Any, text: str) -> None:
     """Dates inside objects keep the long form, elsewhere the short one."""
-    assert custom_value(value, merge=False).text == text
+    assert custom_value(value, nothing_amiss, merge=False).text == text
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 2**63, b"x", object(), {1}, [1], [{}, "x"], {"a": {'"': 1}}])
 def test_refused_attribute_values(value: Any) -> None:
     """NaN would go as null and remove the attribute: it is refused, as is what has no form."""
     with pytest.raises(Refused):
-        custom_value(value, merge=False)
+        custom_value(value, nothing_amiss, merge=False)
 
 
 def test_object_attribute_limit() -> None:
     """76800 bytes of JSON pass, one more does not."""
-    assert len(custom_value({"a": "x" * 76792}, merge=False).text) == 76800
+    assert len(custom_value({"a": "x" * 76792}, nothing_amiss, merge=False).text) == 76800
     with pytest.raises(Refused, match="76800"):
-        custom_value({"a": "x" * 76793}, merge=True)
+        custom_value({"a": "x" * 76793}, nothing_amiss, merge=True)
 
 
 ANYTHING = st.recursive(
@@ -197,7 +204,16 @@ def test_email_and_phone_use_ascii_rules(client: Client) -> None:
     assert client.user.set_email("\x1ca@b.co")
 
 
-ORDER = {
+def test_coordinates_as_text(client: Client) -> None:
+    """Decimal text in ASCII digits is read; other scripts, names of numbers and underscores are not."""
+    locate: Callable[..., bool] = client.user.set_last_known_location  # the types promise numbers only
+    assert locate(" 1.5 ", "-2e1", accuracy="+3.")
+    assert client.queued()[-1]["data"] == {"latitude": 1.5, "longitude": -20.0, "ll_accuracy": 3.0}
+    for wrong in ("٣", "nan", "inf", "1_0", "1,5", "1a", ""):
+        assert not locate(wrong, 1)
+
+
+ORDER: dict[str, Any] = {
     "order_id": "o1",
     "currency": "eur",
     "source": "app",
@@ -214,6 +230,8 @@ def test_ecommerce_events_of_the_whole_schema(client: Client) -> None:
     assert not log({"name": "ecommerce.order_cancelled", "properties": ORDER})
     assert not log({"name": "ecommerce.unknown", "properties": ORDER})
     sent = client.queued()[1]["data"]["p"]
+    many = {**ORDER, "products": ORDER["products"] * 900}
+    assert log({"name": "ecommerce.order_placed", "properties": many})
     assert (sent["currency"], sent["total_value"], sent["products"][0]["quantity"]) == ("EUR", 9.5, 1)
 
 

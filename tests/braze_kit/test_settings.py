@@ -174,13 +174,27 @@ def test_android_minds_the_case_of_identity_names() -> None:
         configured("android", userIdentificationType="customerid")
 
 
+def test_apple_knows_no_phone_number_as_user_id() -> None:
+    """Any name but those of its own list means the customer id."""
+    for name in ("MobileNumber", "PhoneNumber2", "FacebookCustomAudienceId"):
+        assert configured("ios", userIdentificationType=name).user_identification_type is IdentityType.CUSTOMER_ID
+    assert configured("ios", userIdentificationType="Other10").user_identification_type is IdentityType.OTHER10
+
+
+@pytest.mark.parametrize("name", ["Facebook", "MPID", "nobody"])
+def test_email_type_that_holds_no_address_is_refused(name: str) -> None:
+    """The message names the types that may hold one."""
+    with pytest.raises(ConfigurationError, match="emailIdentificationType takes 'Email', 'Other' or 'Other2'"):
+        configured("native", emailIdentificationType=name)
+
+
 # -- endpoints ----------------------------------------------------------------------------------------------------
 CUSTOM = {"SDK": "sdk.example.com", "REST": "rest.example.com", "JS": "js.example.com"}
 
 
 @pytest.mark.parametrize(
     "escaped",
-    [json.dumps(CUSTOM), json.dumps(CUSTOM).replace('"', "&quot;"), json.dumps(CUSTOM).replace('"', "&amp;quot;")],
+    [json.dumps(CUSTOM).replace('"', mark) for mark in ('"', "&quot;", "&amp;quot;", '\\"')],
 )
 @pytest.mark.parametrize(
     ("profile", "endpoint"), [("native", "sdk.example.com"), ("ios", "sdk.example.com"), ("web", "js.example.com")]
@@ -266,7 +280,9 @@ def test_malformed_mapping_in_a_configuration_has_no_effect(mapping: str) -> Non
         {"id": 28, "as": {"apiKey": "key", "subscriptionGroupMapping": mapping}}, profile="android"
     )
     assert kit.settings.subscription_group_mapping == {}
-    assert start(kit).codes == ["setting_ignored"]
+    (problem,) = start(kit)
+    assert problem.code == "setting_ignored"
+    assert "'subscriptionGroupMapping'" in problem.message
 
 
 def test_mapping_with_escaped_quotation_marks_is_read() -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from typing_extensions import Self
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -67,18 +69,20 @@ class Server:
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
+        """Stop, letting go of requests that hang."""
         self._closing.set()
         self._http.shutdown()
         self._http.server_close()
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+        """Wait until the condition holds; it is looked at after every request."""
         with self._changed:
             assert self._changed.wait_for(condition, timeout), f"after {timeout} s: {self.requests[-5:]}"
 

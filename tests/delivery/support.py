@@ -27,6 +27,7 @@ class JsonDestination:
         self.on_build: Callable[[], object] = lambda: None
 
     def build(self, records: Sequence[Record], *, attempt: int, now: float) -> Request:
+        """A JSON list of the payloads."""
         self.on_build()
         if self.poison is not None and any(self.poison in record.payload for record in records):
             raise ValueError("cannot build this")
@@ -35,12 +36,15 @@ class JsonDestination:
         return Request(self.url, headers, body, len(records))
 
     def interpret(self, request: Request, response: Response) -> Outcome:
+        """By status alone."""
         return judge(response, time.time())
 
     def wait_before_request(self, now: float) -> float:
+        """As the test says."""
         return self.rate_limit_wait
 
     def undeliverable(self, records: Sequence[Record], reason: str) -> None:
+        """Remember what was given up."""
         self.given_up.append(([record.payload for record in records], reason))
 
 
@@ -54,12 +58,15 @@ class ManualClock:
         self._changed = threading.Condition()
 
     def time(self) -> float:
+        """The wall clock."""
         return self._wall
 
     def monotonic(self) -> float:
+        """The clock that only advances."""
         return self._monotonic
 
     def wait(self, wakeup: Wakeup, timeout: float | None) -> None:
+        """Sleep until woken or until the clock was moved far enough."""
         due = None if timeout is None else self._monotonic + timeout
         with self._changed:
             self._sleepers[id(wakeup)] = (due, wakeup)
@@ -70,6 +77,7 @@ class ManualClock:
             self._sleepers.pop(id(wakeup), None)
 
     def advance(self, seconds: float) -> None:
+        """Let time pass."""
         with self._changed:
             self._monotonic += seconds
             self._wall += seconds
@@ -78,6 +86,7 @@ class ManualClock:
             wakeup.set()
 
     def jump(self, seconds: float) -> None:
+        """Set the wall clock."""
         self._wall += seconds
 
     def wait_for_sleeper(self, timeout: float | None = 0.0, patience: float = 10.0) -> None:
@@ -94,11 +103,6 @@ class ManualClock:
         with self._changed:
             assert self._changed.wait_for(asleep, patience), f"sleeping: {self._sleepers}, now {self._monotonic}"
 
-    def sleeping_for(self) -> float | None:
-        with self._changed:
-            ((due, _),) = self._sleepers.values()
-        return None if due is None else due - self._monotonic
-
 
 class Problems:
     """A reporter that remembers what it was told."""
@@ -108,6 +112,7 @@ class Problems:
         self.reporter = Reporter(self.all.append)
 
     def codes(self) -> list[str]:
+        """The codes in the order in which they were reported."""
         return [problem.code for problem in self.all]
 
 

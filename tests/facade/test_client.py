@@ -329,6 +329,12 @@ ALIASES = {
     "removeConsent": "remove_consent",
     "setOptOut": "set_opt_out",
     "setPushToken": "set_push_token",
+    "currentSession": "current_session",
+    "enterBackground": "enter_background",
+    "enterForeground": "enter_foreground",
+    "aliasUsers": "alias_users",
+    "addIdentityStateListener": "add_identity_listener",
+    "removeIdentityStateListener": "remove_identity_listener",
     "forUser": "for_user",
     "applyConfiguration": "apply_configuration",
 }
@@ -368,6 +374,9 @@ def test_use_after_close_raises() -> None:
         lambda: client.set_opt_out(True),
         lambda: client.set_push_token("t"),
         lambda: client.apply_configuration([]),
+        client.enter_background,
+        client.enter_foreground,
+        lambda: client.alias_users(1, 2),
         client.flush,
         client.clear,
     ]
@@ -389,7 +398,7 @@ def test_async_flush_and_close_do_not_hold_up_the_loop() -> None:
             self.gate.wait(5)
             return FlushResult(sent=1)
 
-        close = flush  # type: ignore[assignment]
+        close = flush
 
     kit = Waits()
 
@@ -462,12 +471,31 @@ def test_from_env_names_what_is_missing() -> None:
         MParticle.from_env({})
 
 
+def test_from_env_makes_a_client_with_a_braze_kit(tmp_path: Path) -> None:
+    """The variables set up the kit, the storage and the environment; arguments win over them."""
+    environ = {
+        "BRAZE_API_KEY": "key",
+        "BRAZE_SDK_ENDPOINT": "http://127.0.0.1:9",
+        "BRAZE_PROFILE": "web",
+        "MPARTICLE_STORAGE": str(tmp_path / "ignored"),
+        "MPARTICLE_ENVIRONMENT": "development",
+    }
+    client = MParticle.from_env(environ, storage=tmp_path / "state")
+    assert client.kit_is_active("Braze")
+    assert (tmp_path / "state").is_dir()
+    assert not (tmp_path / "ignored").exists()
+    client.clear()
+    client.close(0)
+    with pytest.raises(ConfigurationError):
+        MParticle.from_env({**environ, "BRAZE_PROFILE": "symbian"})
+
+
 def test_even_all_public_names_load_no_http_stack() -> None:
     """Using every public name loads neither requests nor asyncio."""
     code = """
         import sys
         from mparticle_kit_braze import *
-        sys.exit(", ".join({"requests", "urllib3", "asyncio", "http.client"} & set(sys.modules)))
+        sys.exit(", ".join({"requests", "urllib3", "asyncio", "http.client"} & set(sys.modules)) or 0)
     """
     result = run_python(code)
     assert result.returncode == 0, result.stderr

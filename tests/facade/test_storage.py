@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import sqlite3
@@ -113,8 +114,15 @@ def test_damaged_file_is_set_aside(tmp_path: Path, reporter: Reporter, problems:
     again.close()
 
 
-def test_failing_disk_keeps_values_and_catches_up(tmp_path: Path, reporter: Reporter, problems: list[Problem]) -> None:
+def test_failing_disk_keeps_values_and_catches_up(
+    tmp_path: Path,
+    reporter: Reporter,
+    problems: list[Problem],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """While the file cannot be written values live in memory; the next write that works brings them along."""
+    monkeypatch.setattr("mparticle_kit_braze.storage.HOLD_OFF", 0.0)
     values = Storage.open(tmp_path, reporter).key_values()
     values.set("before", 0)
     assert values._connection is not None
@@ -124,11 +132,56 @@ def test_failing_disk_keeps_values_and_catches_up(tmp_path: Path, reporter: Repo
     assert values.get("during") == 1
     assert [problem.code for problem in problems] == ["storage_write_failed"] * 2
     values._connection.execute("PRAGMA query_only=0")
-    values.set("after", 2)
+    with caplog.at_level(logging.INFO):
+        values.set("after", 2)
+    assert "State can be written again" in caplog.text
     values.close()
     again = Storage.open(tmp_path, reporter).key_values()
     assert again.items() == {"during": 1, "after": 2}
     again.close()
+
+
+def test_a_failing_disk_is_left_alone_for_a_while(tmp_path: Path, reporter: Reporter, problems: list[Problem]) -> None:
+    """After a write has failed the next calls do not try the disk again at once; closing does."""
+    values = Storage.open(tmp_path, reporter).key_values()
+    values.set("before", 0)
+    assert values._connection is not None
+    values._connection.execute("PRAGMA query_only=1")
+    for number in range(5):
+        values.set("during", number)
+    assert len(problems) == 1
+    values._connection.execute("PRAGMA query_only=0")
+    values.close()
+    again = Storage.open(tmp_path, reporter).key_values()
+    assert again.items() == {"before": 0, "during": 4}
+    assert again.take("during") == 4
+    assert again.take("during") is None
+    again.close()
+
+
+def test_only_one_takes_a_value(tmp_path: Path, reporter: Reporter) -> None:
+    """Of two that know a value only the first gets it, whether or not the other has seen that it is gone."""
+    first = Storage.open(tmp_path, reporter).key_values()
+    first.set("k", {"a": 1})
+    second = Storage.open(tmp_path, reporter).key_values()
+    assert second.get("k") == {"a": 1}
+    assert first.take("k") == {"a": 1}
+    assert second.take("k") is None
+    assert second.get("k") is None
+    memory = Storage.open(":memory:", reporter).key_values()
+    memory.set("k", 1)
+    assert (memory.take("k"), memory.take("k")) == (1, None)
+    first.close()
+    second.close()
+
+
+def test_memory_does_not_remember_what_was_deleted(reporter: Reporter) -> None:
+    """Keys that come and go leave nothing behind."""
+    values = Storage.open(":memory:", reporter).key_values()
+    for number in range(100):
+        values.set(str(number), number)
+        values.delete(str(number))
+    assert not values._unwritten
 
 
 def test_values_are_copies(reporter: Reporter) -> None:
@@ -184,7 +237,7 @@ def test_forked_child_opens_its_own_connection(tmp_path: Path, reporter: Reporte
         values.set("child", values.get("parent") + 1)
         os._exit(0 if storage.key_values() is values else 1)
 
-    with values._lock, storage._lock:
+    with values._lock.held, storage._lock.held:
         child = multiprocessing.get_context("fork").Process(target=in_child)
         child.start()
     child.join(10)

@@ -87,7 +87,7 @@ def test_a_value_that_holds_itself_ends_somewhere() -> None:
         ("nan", 1, None),
         ("inf", 1, None),
         ("", 1, None),
-        (None, 1, None),
+        (None, 1, 1),
         ((1,), 1, None),
         (10**400, 0.5, None),
         (float("inf"), 1, None),

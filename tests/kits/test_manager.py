@@ -199,7 +199,9 @@ def test_configurations_while_running() -> None:
         client.log_event("back")
         with pytest.raises(ConfigurationError):
             client.apply_configuration([{"id": 28}, {"id": 28, "hs": 3}])
-    assert braze.names() == ["on_start", "on_configuration_updated", "on_stop", "on_start", "log_event"]
+    assert braze.names() == [
+        "on_start", "on_configuration_updated", "on_stop", "on_configuration_updated", "on_start", "log_event",
+    ]  # fmt: skip
     assert [context.configuration.settings for context in braze.contexts] == [{"a": "1"}, {"a": "3"}]
     assert own.names() == ["on_start", "log_event", "log_event", "log_event"]
 
@@ -210,6 +212,18 @@ def test_tolerated_parts_of_a_configuration_are_reported() -> None:
     manager(RecordingKit({"avf": {"i": 1}}), reporter=Reporter(problems.append))
     assert [problem.code for problem in problems] == ["configuration_ignored"]
     assert "avf" in problems[0].message
+
+
+def test_a_closed_gate_holds_before_the_kit_hears_of_it() -> None:
+    """From the judgement on nothing reaches the kit, though its ``on_stop`` is still to come."""
+    kit = RecordingKit()
+    routed = manager(kit)
+    routed.judge(None, opted_out=True)
+    routed.log_event(Event("A"))
+    routed.user_tag_set(None, "tag")
+    assert kit.names() == ["on_start"]
+    routed.settle()
+    assert kit.names() == ["on_start", "on_stop"]
 
 
 def test_a_push_token_waits_for_kits_that_start_later() -> None:

@@ -60,17 +60,17 @@ def oracle(comparator: object, declared: object, wanted: Any, value: Any) -> boo
         if comparator in (15, 16):
             if kind_of(wanted) != "number":
                 return False
-            return seconds < NOW + wanted if comparator == 15 else seconds > NOW + wanted
+            return bool(seconds < NOW + wanted if comparator == 15 else seconds > NOW + wanted)
         if declared != "date" and comparator not in (11, 12):
             value = moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
             kind = "string"
     if comparator == 1:
-        return kind in ("number", "string", "boolean") and kind == kind_of(wanted) and value == wanted
+        return bool(kind in ("number", "string", "boolean") and kind == kind_of(wanted) and value == wanted)
     if comparator == 2:
         return not oracle(1, declared, wanted, value)
     if comparator in (3, 4, 5, 6):
         if kind == "date" and kind_of(wanted) == "number":
-            return {
+            return {  # type: ignore[no-any-return]
                 3: seconds > wanted,
                 5: seconds < wanted,
                 4: seconds >= NOW - wanted,
@@ -78,7 +78,7 @@ def oracle(comparator: object, declared: object, wanted: Any, value: Any) -> boo
             }[comparator]
         if kind not in ("number", "string") or kind != kind_of(wanted):
             return False
-        return {3: value > wanted, 4: value >= wanted, 5: value < wanted, 6: value <= wanted}[comparator]
+        return bool({3: value > wanted, 4: value >= wanted, 5: value < wanted, 6: value <= wanted}[comparator])
     if comparator in (10, 17):
         hit = False
         if kind == "string" and isinstance(wanted, str):

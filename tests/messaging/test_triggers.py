@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mparticle_kit_braze.braze.messaging.triggers import (
@@ -239,6 +238,7 @@ members = st.dictionaries(
 )
 
 
+@settings(max_examples=60)
 @given(st.lists(members.map(lambda changed: {**trigger("t"), **changed}), max_size=4))
 def test_parsing_and_choosing_never_raise(raw: list[Any]) -> None:
     """Any members of any types: parse, select, no exception."""
@@ -260,29 +260,3 @@ def test_concerns_is_exact() -> None:
 def test_stored_history_may_be_damaged(raw: object) -> None:
     """Anything malformed counts as never."""
     assert History.parse(raw) == History()
-
-
-@pytest.mark.parametrize("names", [1, 1000])
-def test_ten_thousand_triggers_in_five_milliseconds(names: int) -> None:
-    """One event against 10,000 filtered triggers, spread over names or all of one name, none of which fires."""
-    raw = [
-        trigger(
-            f"t{number}",
-            condition(
-                "custom_event_property",
-                event_name=f"e{number % names}",
-                property_filters=[
-                    [{"property_key": "k", "property_type": "number", "comparator": 3, "property_value": number}]
-                ],
-            ),
-        )
-        for number in range(10_000)
-    ]
-    index = TriggerIndex(parse_triggers(raw))
-    occurrence = Occurrence(CUSTOM_EVENT, "e0", {"k": -1})
-    best = float("inf")
-    for _ in range(20):
-        start = time.perf_counter()
-        assert index.select(occurrence, History(), NOW) is None
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.005

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mparticle_kit_braze.braze.messaging.banners import parse_banners, placements
@@ -113,7 +113,9 @@ def test_message_types(raw: object, kind: type[object]) -> None:
 
 def test_wrong_types_count_as_missing() -> None:
     """A message whose members are all of the wrong type is still one, with defaults."""
-    raw = {key: [] for key in ("message", "header", "extras", "btns", "bg_color", "duration", "uri", "trigger_id")}
+    raw: dict[str, Any] = {
+        key: [] for key in ("message", "header", "extras", "btns", "bg_color", "duration", "uri", "trigger_id")
+    }
     message = parse_message({**raw, "type": "MODAL", "btns": [None, 5, {"id": "x"}, {"id": 1.5}, {"id": 2}]})
     assert isinstance(message, ModalMessage)
     assert (message.trigger_id, message.message, message.header, message.uri) == (None, "", None, None)
@@ -389,6 +391,7 @@ PARSERS: list[tuple[Callable[[Any], object], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("number", range(len(PARSERS)))
+@settings(max_examples=40)
 @given(data=st.data())
 def test_parsers_never_raise(number: int, data: st.DataObject) -> None:
     """Any member of any type: a value or nothing, never an exception."""

@@ -48,8 +48,14 @@ def decode(value: Any) -> Any:
         if value.keys() == {"$repeat"}:
             text, count = value["$repeat"]
             return text * count
+        if value.keys() == {"$year_minus"}:
+            return _this_year() - value["$year_minus"]
         return {key: decode(item) for key, item in value.items()}
     return value
+
+
+def _this_year() -> int:
+    return dt.datetime.now(dt.timezone.utc).year
 
 
 _ISO = re.compile(
@@ -199,6 +205,8 @@ class _Comparison:
             return lambda got: isinstance(got, str) and parse_instant(got) == parse_instant(argument) is not None
         if key == "$repeat" and isinstance(argument, list):
             return lambda got: bool(got == argument[0] * argument[1])
+        if key == "$year_minus" and isinstance(argument, int):
+            return lambda got: _same_scalar(got, _this_year() - argument)
         if key == "$mpid" and argument is True:
             return lambda got: self._mpid is not None and bool(got == self._mpid)
         return None
@@ -209,8 +217,7 @@ class _Comparison:
 
     def _date_of_birth(self, path: str, got: Any, expected: Any) -> None:
         if isinstance(expected, dict) and expected.keys() == {"$year_minus"}:
-            year = dt.datetime.now(dt.timezone.utc).year - expected["$year_minus"]
-            wanted: Any = (year, 1, 1)
+            wanted: Any = (_this_year() - expected["$year_minus"], 1, 1)
         else:
             wanted = _date_parts(expected)
         same = got is None if expected is None else wanted is not None and _date_parts(got) == wanted
@@ -234,7 +241,8 @@ def _cents(value: Any) -> Decimal | None:
         return None
     try:
         # A float counts with its exact binary value, as the SDK rounds it: 120.005 is a little less and so 120.00.
-        return Decimal(value).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        price = Decimal(value)
+        return price if abs(price) >= 10**21 else price.quantize(Decimal("0.01"), ROUND_HALF_UP)
     except InvalidOperation:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,15 +26,16 @@ from mparticle_kit_braze import (
     TransactionAttributes,
 )
 from mparticle_kit_braze.braze import Braze
-from mparticle_kit_braze.errors import InvalidArgumentError
+from mparticle_kit_braze.errors import ConfigurationError, InvalidArgumentError
 from mparticle_kit_braze.identity import IdentityResolver, IdentityType, Operation, Resolution, User
 from mparticle_kit_braze.kits.hashing import bucket_of, hash_utf8, mp_hash
 from mparticle_kit_braze.sandbox import Reply, Sandbox, SandboxRequest
 
+from . import server_replay
 from .framework import compare_filter
 from .normal import JsonObject, Mismatch, compare, decode, normal_form
 
-__all__ = ["Runner", "load"]
+__all__ = ["Runner", "call_braze", "load"]
 
 API_KEY = "app-key-1"
 TIMEOUT = 20.0  # seconds for a flush; far more than loopback takes
@@ -90,7 +92,10 @@ class Runner:
     # -- the facade -------------------------------------------------------------------------------------------------
     def _facade(self, vector: JsonObject) -> list[Mismatch]:
         self._sandbox.reset()
-        with self._client(vector) as client:
+        kept: list[Mismatch] = []
+        user: User | None = None
+        # A kit that refuses its configuration raises; the original does not start, and so nothing may arrive.
+        with contextlib.suppress(ConfigurationError), self._client(vector) as client:
             with self._held():
                 _replay(client, vector)
             kept = _flushed(client)
@@ -120,9 +125,9 @@ class Runner:
             "apiKey": API_KEY,
             "host": self._sandbox.url,
             "userIdentificationType": "CustomerId",
-            **vector.get("settings", {}),
+            **(vector.get("settings") or {}),
         }
-        filters = vector.get("kit_config", {})
+        filters = vector.get("kit_config") or {}
         if WEB_FORM & filters.keys():
             return {"moduleId": 28, "name": "Appboy", "settings": settings, **filters}
         return {"id": 28, "as": settings, **filters}
@@ -140,7 +145,7 @@ class Runner:
                 braze.flush(TIMEOUT)
             # Paused, not only refused: a request built between two calls could still be on its way after them.
             braze.delivery.pause()
-            returns = [_call_braze(braze, call) for call in vector["calls"]]
+            returns = [call_braze(braze, call) for call in vector["calls"]]
             braze.delivery.unpause()
             kept = _flushed(braze)
         finally:
@@ -152,6 +157,10 @@ class Runner:
         ]
         got = normal_form(sandbox.events, sandbox.attributes, deep=False)
         return [*kept, *wrong, *self._refusals(), *compare(got, vector["expect"], mpid=None)]
+
+    # -- server to server ---------------------------------------------------------------------------------------------
+    def _server(self, vector: JsonObject) -> list[Mismatch]:
+        return [Mismatch("server", text, "as the vector") for text in server_replay.replay(vector)]
 
     # -- common -----------------------------------------------------------------------------------------------------
     @contextmanager
@@ -177,6 +186,7 @@ class Runner:
         "hash_utf8": _hash_utf8,
         "bucket": _bucket,
         "filter": _filter,
+        **dict.fromkeys(("track", "audience", "erasure", "limits"), _server),
     }
 
 
@@ -206,12 +216,28 @@ def _flushed(client: MParticle | Braze) -> list[Mismatch]:
     return [] if result.complete else [Mismatch("flush", result, "nothing left in the queue")]
 
 
-def _call_braze(braze: Braze, call: JsonObject) -> Any:
+class _Undefined:
+    """What JavaScript sees in place of an argument that was not passed: no text, no number, and not null either."""
+
+    def __repr__(self) -> str:
+        return "undefined"
+
+
+UNDEFINED = _Undefined()
+
+
+def call_braze(braze: Braze, call: JsonObject) -> Any:
+    """Make one call on the client or its current user; gives what it returns, or the exception it raises."""
     arguments = {key: decode(value) for key, value in call.items() if key != "call"}
-    target, _, method = call["call"].rpartition(".")
-    receiver: Any = braze.current_user if target == "user" else braze
+    target, _, name = call["call"].rpartition(".")
+    method = getattr(braze.current_user if target == "user" else braze, name)
+    for parameter in inspect.signature(method).parameters.values():
+        # One with a default is optional in the original too. A call without the others raises in Python, at the
+        # caller's line; in the original it is a call with undefined, and refused.
+        if parameter.default is parameter.empty:
+            arguments.setdefault(parameter.name, UNDEFINED)
     try:
-        return getattr(receiver, method)(**arguments)
+        return method(**arguments)
     except Exception as error:  # compared with what should have been returned
         return error
 
@@ -220,29 +246,28 @@ def _call_braze(braze: Braze, call: JsonObject) -> Any:
 
 
 def _replay(client: MParticle, vector: JsonObject) -> None:
-    if identities := vector.get("identities"):
-        client.identify(identities)
-    for call in vector["calls"]:
+    first = [{"call": "identify", "identities": vector["identities"]}] if vector.get("identities") else []
+    for call in [*first, *vector["calls"]]:
         # A wrong call raises here; the original refuses it in silence, and so nothing of it may arrive.
         with contextlib.suppress(InvalidArgumentError):
             _CALLS[call["call"]](client, call)
 
 
 def _log_event(client: MParticle, call: JsonObject) -> None:
-    event_type = EventType[call.get("type", "other").upper()]
+    event_type = EventType[(call.get("type") or "other").upper()]
     client.log_event(call["name"], event_type, decode(call.get("attributes")))
 
 
 def _log_commerce_event(client: MParticle, call: JsonObject) -> None:
-    event = decode(call["event"])
+    event = _given(decode(call["event"]))
     fields: dict[str, Callable[[Any], Any]] = {
         "product_action": ProductAction,
         "promotion_action": PromotionAction,
         "products": lambda products: [_product(product) for product in products],
-        "transaction": lambda transaction: TransactionAttributes(**transaction),
+        "transaction": _transaction,
         "promotions": lambda promotions: [Promotion(**promotion) for promotion in promotions],
         "impressions": lambda impressions: [
-            Impression(impression["name"], [_product(product) for product in impression["products"]])
+            Impression(impression["name"], [_product(product) for product in impression.get("products") or ()])
             for impression in impressions
         ],
     }
@@ -251,8 +276,29 @@ def _log_commerce_event(client: MParticle, call: JsonObject) -> None:
 
 
 def _product(fields: JsonObject) -> Product:
-    # The facade insists on a SKU; the original's constructor puts this word in place of a missing one.
-    return Product(**{"sku": "Unknown", **fields})
+    # The facade insists on a name and a SKU; the original's constructor puts this word in place of a missing one.
+    given = _given(_amounts_read(fields, "price", "quantity"))
+    names = {"name": given.get("name") or "Unknown", "sku": given.get("sku") or "Unknown"}
+    return Product(**{"price": None, **given, **names})
+
+
+def _transaction(fields: JsonObject) -> TransactionAttributes:
+    return TransactionAttributes(**_amounts_read(fields, "revenue", "shipping", "tax"))
+
+
+def _amounts_read(fields: JsonObject, *names: str) -> JsonObject:
+    """Amounts that are given as text read as numbers, as the original's constructors do; other texts are refused."""
+    read = dict(fields)
+    for name in names:
+        if isinstance(fields.get(name), str):
+            with contextlib.suppress(ValueError):
+                read[name] = float(fields[name])
+    return read
+
+
+def _given(fields: JsonObject) -> JsonObject:
+    """The fields that are not null: in the original, null and absent are the same."""
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 _CALLS: Mapping[str, Callable[[MParticle, JsonObject], object]] = {
@@ -263,12 +309,12 @@ _CALLS: Mapping[str, Callable[[MParticle, JsonObject], object]] = {
     "set_user_attribute_list": lambda client, call: client.set_user_attribute_list(call["key"], decode(call["value"])),
     "set_user_tag": lambda client, call: client.set_user_tag(call["key"]),
     "remove_user_attribute": lambda client, call: client.remove_user_attribute(call["key"]),
-    "increment_user_attribute": lambda client, call: client.increment_user_attribute(call["key"], call["value"]),
-    "identify": lambda client, call: client.identify(call.get("identities", {})),
-    "login": lambda client, call: client.login(call.get("identities", {})),
-    "logout": lambda client, call: client.logout(call.get("identities", {})),
-    "modify": lambda client, call: client.modify(call.get("identities", {})),
-    "set_consent": lambda client, call: client.set_consent(call["regulation"], call["purpose"], call["consented"]),
+    "increment_user_attribute": lambda client, call: client.increment_user_attribute(call["key"], call.get("value", 1)),
+    "identify": lambda client, call: client.identify(call.get("identities")),
+    "login": lambda client, call: client.login(call.get("identities")),
+    "logout": lambda client, call: client.logout(call.get("identities")),
+    "modify": lambda client, call: client.modify(call.get("identities")),
+    "set_consent": lambda client, call: client.set_consent(call["regulation"], call.get("purpose"), call["consented"]),
     "set_opt_out": lambda client, call: client.set_opt_out(call["value"]),
     "set_push_token": lambda client, call: client.set_push_token(call["token"]),
 }

@@ -286,7 +286,8 @@ class Replay:
 
     def _nested(self, names: list[str]) -> list[str]:
         body = self._bodies()
-        ((item),) = [*body["events"], *body["purchases"]]
+        items: list[JsonObject] = body["events"] + body["purchases"]
+        (item,) = items
         wrong = [name for name in names if not isinstance(item["properties"].get(name), list)]
         return [f"{name}: no array in the properties" for name in wrong]
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import InvalidArgumentError
 from ...locks import ForkSafeLock
 from .banners import Banner, parse_banners, placements
 from .callbacks import Subscribers
-from .context import Completion, Context
-from .fields import identifier
+from .context import Completion, Context, UserValues
 from .refresh import Refresh
 from .syncs import Answer, Syncs
 
 __all__ = ["Banners"]
+
+
+class Held(NamedTuple):
+    """What is held for a user: the banners by placement, dismissals still to be told, ids of dismissed banners."""
+
+    banners: Mapping[str, Banner]
+    pending: tuple[dict[str, Any], ...]
+    dismissed: frozenset[str]
 
 
 class Banners:
@@ -26,7 +33,7 @@ class Banners:
     def __init__(self, context: Context, syncs: Syncs) -> None:
         self._context = context
         self._lock = ForkSafeLock()
-        self._banners: Mapping[str, Banner] | None = None
+        self._known: Held | None = None
         self._placements: tuple[str, ...] = ()
         self._sent_dismissals = 0
         self._subscribers: Subscribers[tuple[Banner, ...]] = Subscribers(context.callbacks)
@@ -38,8 +45,9 @@ class Banners:
     @property
     def all(self) -> tuple[Banner, ...]:
         """The banners to show now; control banners are among them."""
-        now, gone = self._context.clock.time(), self._dismissed()
-        return tuple(banner for banner in self._held().values() if not banner.is_expired(now) and banner.id not in gone)
+        now, held = self._context.clock.time(), self._held()
+        shown = (banner for banner in held.banners.values() if banner.id not in held.dismissed)
+        return tuple(banner for banner in shown if not banner.is_expired(now))
 
     def get(self, placement_id: str) -> Banner | None:
         """What a placement shows now; ``None`` for nothing."""
@@ -79,7 +87,7 @@ class Banners:
         return self._subscribers.add(callback)
 
     # -- analytics ----------------------------------------------------------------------------------------------
-    def log_impressions(self, banners: Iterable[Banner]) -> bool:
+    def log_impressions(self, banners: Iterable[Banner] | Banner) -> bool:
         """The user sees these banners. Counted once a banner and session, in one event.
 
         Returns:
@@ -99,30 +107,35 @@ class Banners:
         Returns:
             Whether it was: not a second time, nor a banner without a stable key.
         """
-        if _checked(banner).stable_key is None or banner.id in self._dismissed():
+        if _checked(banner).stable_key is None or banner.id in self._held().dismissed:
             return False
         if not self._context.log("bd", {"id": banner.id}):
             return False
-        with self._lock:
-            at = int(self._context.clock.time() * 1000)
-            pending = [*self._pending(), {"banner_id": banner.id, "dismissal_time": at}]
-            gone = sorted({*self._dismissed(), banner.id})
-            self._context.values.update({"banner_dismissals": pending, "banners_dismissed": gone})
+        with self._lock.held:
+            held = self._held()
+            told = {"banner_id": banner.id, "dismissal_time": int(self._context.clock.time() * 1000)}
+            self._known = held._replace(pending=(*held.pending, told), dismissed=held.dismissed | {banner.id})
+        self._store_dismissals()
         return True
 
     # -- told by the client -------------------------------------------------------------------------------------
     def forget_user(self) -> None:
         """The user changed: nothing of the old one's is shown; the placements are asked for again."""
-        with self._lock:
-            self._banners = {}
+        with self._lock.held:
+            self._known = Held({}, (), frozenset())
+        self._refresh.reset()
         if self._placements and self._context.config.banners:
             self._refresh.ask()
+
+    def reset_after_fork(self) -> None:
+        """In a forked child."""
+        self._refresh.reset()
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _members(self) -> Mapping[str, Any] | None:
         user_id = self._context.state.user_id
         user = {} if user_id is None else {"user_id": user_id}
-        dismissals = self._pending()
+        dismissals = list(self._held().pending)
         self._sent_dismissals = len(dismissals)
         return {
             **user,
@@ -136,35 +149,37 @@ class Banners:
         banners = parse_banners(raw)
         if banners is None:
             return False
-        with self._lock:
-            self._banners = banners
-            shown = {banner.id for banner in banners.values()}
-            self._context.values.update(
-                {
-                    "banners": raw,
-                    "banner_dismissals": self._pending()[self._sent_dismissals :],
-                    "banners_dismissed": sorted(self._dismissed() & shown),
-                }
-            )
+        with self._lock.held:
+            held = self._held()
+            gone = held.dismissed & {banner.id for banner in banners.values()}
+            self._known = Held(banners, held.pending[self._sent_dismissals :], gone)
+        self._context.values.update({"banners": raw})
+        self._store_dismissals()
         self._subscribers.tell(self.all)
         return True
 
-    def _held(self) -> Mapping[str, Banner]:
-        """The banners, read from storage on first use."""
-        banners = self._banners
-        if banners is None:
-            with self._lock:
-                banners = self._banners = parse_banners(self._context.values.get("banners")) or {}
-        return banners
+    def _store_dismissals(self) -> None:
+        held = self._held()
+        self._context.values.update(
+            {"banner_dismissals": list(held.pending), "banners_dismissed": sorted(held.dismissed)}
+        )
 
-    def _pending(self) -> list[dict[str, Any]]:
-        stored = self._context.values.get("banner_dismissals")
-        return [one for one in stored if isinstance(one, dict)] if isinstance(stored, list) else []
+    def _held(self) -> Held:
+        """What is held, read from storage on first use."""
+        known = self._known
+        if known is None:
+            with self._lock.held:
+                known = self._known = _stored(self._context.values)
+        return known
 
-    def _dismissed(self) -> set[str]:
-        stored = self._context.values.get("banners_dismissed")
-        ids = ({"id": one} for one in stored) if isinstance(stored, list) else ()
-        return {found for one in ids if (found := identifier(one, "id")) is not None}
+
+def _stored(values: UserValues) -> Held:
+    pending, dismissed = values.get("banner_dismissals"), values.get("banners_dismissed")
+    return Held(
+        parse_banners(values.get("banners")) or {},
+        tuple(one for one in pending if isinstance(one, dict)) if isinstance(pending, list) else (),
+        frozenset(one for one in dismissed if isinstance(one, str)) if isinstance(dismissed, list) else frozenset(),
+    )
 
 
 def _checked(banner: Banner) -> Banner:

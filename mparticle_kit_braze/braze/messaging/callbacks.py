@@ -48,7 +48,7 @@ class Callbacks:
     def post(self, call: Callable[[], object], delay: float = 0.0) -> None:
         """Call ``call`` on the callback thread, after ``delay`` seconds; not at all once closed."""
         error: Exception | None = None
-        with self._lock:
+        with self._lock.held:
             if self._closed:
                 return
             if self._pid != os.getpid():
@@ -68,7 +68,7 @@ class Callbacks:
 
     def close(self) -> None:
         """Drop what is still to be called and end the thread; a call that is running is not waited for."""
-        with self._lock:
+        with self._lock.held:
             self._closed = True
             self._due = []
             wakeup = self._wakeup
@@ -76,7 +76,7 @@ class Callbacks:
 
     def _run(self) -> None:
         while True:
-            with self._lock:
+            with self._lock.held:
                 call, wait = self._next()
                 if call is None and wait is None:
                     self._thread = None

@@ -31,7 +31,9 @@ class ContentCards:
         self._context = context
         self._lock = ForkSafeLock()
         self._set: CardSet | None = None
+        self._bucket: Bucket | None = None
         self._retries = 0
+        self._due = False
         self._subscribers: Subscribers[tuple[ContentCard, ...]] = Subscribers(context.callbacks)
         self._refresh = Refresh(
             context,
@@ -79,14 +81,15 @@ class ContentCards:
         context = self._context
         if not context.accepts() or not context.config.content_cards:
             return False
-        with self._lock:
-            bucket = Bucket.parse(context.values.get("card_bucket"))
-            bucket_after = bucket.taken(context.config.card_limit, context.clock.time())
-            if bucket_after is None:
+        with self._lock.held:
+            before = self._bucket or Bucket.parse(context.values.get("card_bucket"))
+            bucket = before.taken(context.config.card_limit, context.clock.time())
+            if bucket is None:
                 return False
-            if bucket_after is not bucket:
-                context.values.update({"card_bucket": bucket_after.to_json()})
+            self._bucket = bucket
             self._retries = 0
+        if bucket is not before:
+            context.values.update({"card_bucket": bucket.to_json()})
         return self._refresh.ask(callback)
 
     def subscribe_to_updates(self, callback: Callable[[tuple[ContentCard, ...]], object]) -> Callable[[], None]:
@@ -100,7 +103,7 @@ class ContentCards:
         return self._subscribers.add(callback)
 
     # -- analytics ----------------------------------------------------------------------------------------------
-    def log_impressions(self, cards: Iterable[ContentCard]) -> bool:
+    def log_impressions(self, cards: Iterable[ContentCard] | ContentCard) -> bool:
         """The user sees these cards. Counted once a card and session, in one event.
 
         Returns:
@@ -142,13 +145,25 @@ class ContentCards:
     def session_began(self) -> None:
         """Ask for the cards, if anybody waits for them."""
         if self._subscribers:
+            self._due = not self.request_refresh()
+
+    def config_changed(self) -> None:
+        """A new configuration is in force: ask now, if cards were off when the session began."""
+        if self._due and self._context.config.content_cards:
+            self._due = False
             self.request_refresh()
 
     def forget_user(self) -> None:
         """The user changed."""
-        with self._lock:
+        with self._lock.held:
             self._set = CardSet()
+            self._bucket = Bucket()
             self._retries = 0
+        self._refresh.reset()
+
+    def reset_after_fork(self) -> None:
+        """In a forked child."""
+        self._refresh.reset()
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _members(self) -> Mapping[str, Any] | None:
@@ -162,16 +177,16 @@ class ContentCards:
         }
 
     def _take(self, answer: Answer) -> bool:
-        with self._lock:
+        with self._lock.held:
             merged = self._held().merged(dict(answer.body), self._context.clock.time())
             if merged is not None:
                 self._set = merged
-                self._context.values.update({"cards": list(merged.cards.values()), "card_cursor": merged.cursor_json()})
         if answer.retry_after is not None and self._retries < MAX_SYNC_RETRIES:
             self._retries += 1
             self._context.callbacks.post(self._refresh.ask, answer.retry_after)
         if merged is None:
             return False
+        self._context.values.update({"cards": list(merged.cards.values()), "card_cursor": merged.cursor_json()})
         self._subscribers.tell(merged.visible(self._context.clock.time()))
         return True
 
@@ -179,15 +194,15 @@ class ContentCards:
         """The cards, read from storage on first use."""
         held = self._set
         if held is None:
-            with self._lock:
+            with self._lock.held:
                 values = self._context.values
                 held = self._set = CardSet.parse(values.get("cards"), values.get("card_cursor"))
         return held
 
     def _change(self, change: Callable[[CardSet], CardSet]) -> None:
-        with self._lock:
-            changed = self._set = change(self._held())
-            self._context.values.update({"card_cursor": changed.cursor_json()})
+        with self._lock.held:
+            self._set = change(self._held())
+        self._context.values.update({"card_cursor": self._held().cursor_json()})
 
 
 def _checked(card: ContentCard) -> ContentCard:

@@ -6,6 +6,7 @@ as text; the declared type matters for dates only, and a date declared otherwise
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone
@@ -220,10 +221,10 @@ def _later_than(wanted: Any, _declared_date: bool) -> Predicate | None:
 _MAKERS: Mapping[int, Callable[[Any, bool], Predicate | None]] = {
     1: _equals,
     2: _differs,
-    3: _ordered(lambda value, wanted: value > wanted, lambda at, wanted, _now: at > wanted),
-    4: _ordered(lambda value, wanted: value >= wanted, lambda at, wanted, now: at >= now - wanted),
-    5: _ordered(lambda value, wanted: value < wanted, lambda at, wanted, _now: at < wanted),
-    6: _ordered(lambda value, wanted: value <= wanted, lambda at, wanted, now: at <= now - wanted),
+    3: _ordered(operator.gt, lambda at, wanted, _now: at > wanted),
+    4: _ordered(operator.ge, lambda at, wanted, now: at >= now - wanted),
+    5: _ordered(operator.lt, lambda at, wanted, _now: at < wanted),
+    6: _ordered(operator.le, lambda at, wanted, now: at <= now - wanted),
     10: _matches,
     11: _exists,
     12: _is_missing,

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...clock import Clock
 from ...diagnostics import Reporter
+from ...locks import ForkSafeLock
 from ...storage import KeyValues
 from ..encoding import compact, to_bytes
 from ..recorder import Recorder
@@ -46,6 +47,10 @@ class UserValues:
         self._values.delete_prefix(old)
         return True
 
+    def clear(self) -> None:
+        """Forget the current user's values."""
+        self._values.delete_prefix(self._prefix)
+
     def get(self, key: str) -> Any:
         """The value of ``key``, ``None`` if there is none."""
         return self._values.get(self._prefix + key)
@@ -77,6 +82,8 @@ class Context:
         self.values = UserValues(values, state)
         self.config = MessagingConfig.parse(state.values.get("config"))
         self._recorder = recorder
+        self._lock = ForkSafeLock()
+        self._seen_now: tuple[str | None, frozenset[str]] = ("", frozenset())
 
     def accepts(self) -> bool:
         """Whether calls are taken: not while disabled. :raises ClosedError: when closed."""
@@ -102,19 +109,34 @@ class Context:
         if not self.accepts():
             return False
         session = self._recorder.live_session_id()
-        seen = self._seen(session)
-        fresh = [key for key in dict.fromkeys(keys) if f"{code} {key}" not in seen]
+        with self._lock.held:
+            seen = self._seen(session)
+            fresh = [key for key in dict.fromkeys(keys) if f"{code} {key}" not in seen]
+            marks = frozenset(f"{code} {key}" for key in fresh)
+            # Marked before it is logged: two threads must not count the same twice.
+            self._seen_now = (session, seen | marks)
         if not fresh or not self.log(code, data(fresh)):
+            with self._lock.held:
+                self._seen_now = (session, self._seen(session) - marks)
             return False
-        # The event itself may have begun a session.
-        current = self.state.session_id
-        known = {f"{code} {key}" for key in fresh} | (seen if current == session else set())
-        self.values.update({"seen": {"session": current, "keys": sorted(known)}})
+        with self._lock.held:
+            current = self.state.session_id
+            if current != session:  # the event itself began one
+                self._seen_now = (current, self._seen(current) | marks)
+            session, seen = self._seen_now
+        self.values.update({"seen": {"session": session, "keys": sorted(seen)}})
         return True
 
-    def _seen(self, session: str | None) -> set[str]:
-        stored = self.values.get("seen")
-        if session is None or not isinstance(stored, dict) or stored.get("session") != session:
-            return set()
-        keys = stored.get("keys")
-        return set(keys) if isinstance(keys, list) else set()
+    def forget_user(self) -> None:
+        """The user changed."""
+        with self._lock.held:
+            self._seen_now = ("", frozenset())
+
+    def _seen(self, session: str | None) -> frozenset[str]:
+        """What was counted in this session, in this process or before it."""
+        if self._seen_now[0] == "":
+            stored = self.values.get("seen")
+            if isinstance(stored, dict) and isinstance(stored.get("keys"), list):
+                keys = frozenset(key for key in stored["keys"] if isinstance(key, str))
+                self._seen_now = (stored.get("session"), keys)
+        return self._seen_now[1] if session is not None and self._seen_now[0] == session else frozenset()

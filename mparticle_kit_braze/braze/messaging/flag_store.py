@@ -26,6 +26,7 @@ class FeatureFlags:
         self._context = context
         self._lock = ForkSafeLock()
         self._flags: Mapping[str, FeatureFlag] | None = None
+        self._asked_at: float | None = None
         self._due = False
         self._subscribers: Subscribers[tuple[FeatureFlag, ...]] = Subscribers(context.callbacks)
         self._refresh = Refresh(
@@ -69,12 +70,15 @@ class FeatureFlags:
         if not context.accepts() or not context.config.feature_flags:
             return False
         now = context.clock.time()
-        with self._lock:
-            last = context.values.get("flags_asked")
-            if isinstance(last, int | float) and last <= now < last + context.config.flag_interval:
+        with self._lock.held:
+            last = self._asked_at
+            if last is None and isinstance(stored := context.values.get("flags_asked"), int | float):
+                last = stored
+            if last is not None and last <= now < last + context.config.flag_interval:
                 return False
-            context.values.update({"flags_asked": now})
+            self._asked_at = now
             self._due = False
+        context.values.update({"flags_asked": now})
         return self._refresh.ask(callback)
 
     def subscribe_to_updates(self, callback: Callable[[tuple[FeatureFlag, ...]], object]) -> Callable[[], None]:
@@ -112,8 +116,14 @@ class FeatureFlags:
 
     def forget_user(self) -> None:
         """The user changed."""
-        with self._lock:
+        with self._lock.held:
             self._flags = {}
+            self._asked_at = None
+        self._refresh.reset()
+
+    def reset_after_fork(self) -> None:
+        """In a forked child."""
+        self._refresh.reset()
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _members(self) -> Mapping[str, Any] | None:
@@ -125,9 +135,9 @@ class FeatureFlags:
         flags = parse_flags(raw)
         if flags is None:
             return False
-        with self._lock:
+        with self._lock.held:
             self._flags = flags
-            self._context.values.update({"flags": raw})
+        self._context.values.update({"flags": raw})
         self._subscribers.tell(tuple(flags.values()))
         return True
 
@@ -135,6 +145,6 @@ class FeatureFlags:
         """The flags, read from storage on first use."""
         flags = self._flags
         if flags is None:
-            with self._lock:
+            with self._lock.held:
                 flags = self._flags = parse_flags(self._context.values.get("flags")) or {}
         return flags

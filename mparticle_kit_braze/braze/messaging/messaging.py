@@ -52,7 +52,7 @@ class Messaging:
         self._state = state
         self._reporter = reporter
         self._context = context = Context(state, recorder, values, clock, reporter)
-        self._syncs = syncs = Syncs(context, endpoint, call_soon)
+        self._syncs = syncs = Syncs(context, endpoint, call_soon, self._forget_user)
         self._session_id = state.session_id
         self.in_app_messages = InAppMessages(context, syncs)
         self.content_cards = ContentCards(context, syncs)
@@ -66,10 +66,22 @@ class Messaging:
         """A session began, perhaps another user's, or the messaging session lapsed. Called without a lock held."""
         self._guarded(self._session_began)
 
-    def triggers_answered(self, raw: object) -> None:
-        """What an answer brought for in-app messages that were asked for; ``None`` when the request failed."""
+    def triggers_answered(self, raw: object, epoch: int) -> None:
+        """In-app messages were asked for.
+
+        Args:
+            raw: What the answer brought; ``None`` when the request failed.
+            epoch: The life of the user they were asked for.
+        """
         messages = self.in_app_messages
         self._guarded(messages.triggers_failed if raw is None else lambda: messages.triggers_answered(raw))
+        if epoch != self._state.epoch:
+            self._guarded(self._forget_user)
+
+    def request_leaves(self) -> None:
+        """A request with data is on its way."""
+        if self._state.triggers_due is not None:
+            self.in_app_messages.session_began(new_session=False)
 
     def config_changed(self) -> None:
         """A new configuration is in force."""
@@ -95,13 +107,19 @@ class Messaging:
 
     def _follow_user(self) -> None:
         if self._context.values.changed_user():
-            self._syncs.forget_user()
-            for feature in (self.in_app_messages, self.content_cards, self.feature_flags, self.banners):
-                feature.forget_user()
+            self._forget_user()
+
+    def _forget_user(self) -> None:
+        self._context.values.clear()
+        self._context.forget_user()
+        self._syncs.forget_user()
+        for feature in (self.in_app_messages, self.content_cards, self.feature_flags, self.banners):
+            feature.forget_user()
 
     def _config_changed(self) -> None:
         self._context.config = MessagingConfig.parse(self._state.values.get("config"))
         self.feature_flags.config_changed()
+        self.content_cards.config_changed()
 
     def signature_taken(self) -> None:
         """There is a new signature."""
@@ -112,7 +130,16 @@ class Messaging:
         self._follow_user()
         self.push.forget_device()
 
+    def reset_after_fork(self) -> None:
+        """In a forked child: what was asked for is the parent's to hear of."""
+        for feature in (self.content_cards, self.feature_flags, self.banners, self.push):
+            feature.reset_after_fork()
+
     def close(self) -> None:
         """Call nobody back any more."""
         self.in_app_messages.close()
         self._context.callbacks.close()
+
+    def release(self) -> None:
+        """Close the file."""
+        self._context.device_values.close()

@@ -76,6 +76,15 @@ class Push:
         self._context.device_values.set(REGISTERED, registration)
         return self._send(registration)
 
+    def set_token(self, token: str | None) -> bool:
+        """As :meth:`register`; ``None`` clears the token from the user's profile and registers it no more."""
+        if token is not None:
+            return self.register(token)
+        if not self._context.accepts():
+            return False
+        self._context.device_values.delete(REGISTERED)
+        return self._send({"push_token": None})
+
     def unregister(self, callback: Completion | None = None) -> bool:
         """Withdraw the token: the user gets no more push on this device.
 
@@ -94,9 +103,12 @@ class Push:
         return self._send(dict.fromkeys(registration))
 
     def _send(self, registration: Mapping[str, Any]) -> bool:
-        queued = self._recorder.attributes(self._recorder.owner, compact(dict(registration))[1:-1])
+        queued = self._queue(registration)
         self._flush_soon()
         return queued
+
+    def _queue(self, registration: Mapping[str, Any]) -> bool:
+        return self._recorder.attributes(self._recorder.owner, compact(dict(registration))[1:-1])
 
     def _registration(self) -> dict[str, Any]:
         stored = self._context.device_values.get(REGISTERED)
@@ -136,12 +148,16 @@ class Push:
     def session_began(self) -> None:
         """Register the token again, as the Web SDK does at new sessions and for new users."""
         registration = self._registration()
-        if registration:
-            self._send(registration)
+        if registration:  # it leaves with the session's first request, or with the next one
+            self._queue(registration)
 
     def forget_device(self) -> None:
         """Everything is wiped."""
         self._context.device_values.delete(REGISTERED)
+
+    def reset_after_fork(self) -> None:
+        """In a forked child."""
+        self._unregister.reset()
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _members(self) -> Mapping[str, Any] | None:

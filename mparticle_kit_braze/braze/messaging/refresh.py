@@ -20,7 +20,7 @@ def no_headers() -> Mapping[str, str]:
 
 
 class Refresh:
-    """A :class:`~.syncs.Sync` that can be asked for again and again.
+    """One kind of sync, which can be asked for again and again.
 
     Args:
         context: The surroundings.
@@ -31,8 +31,6 @@ class Refresh:
         take: Takes a good answer; says whether it was of use. Called on delivery's thread.
         headers: Gives further headers.
     """
-
-    responds: bool = False
 
     def __init__(
         self,
@@ -49,15 +47,14 @@ class Refresh:
         self.header = header
         self.members = members
         self.headers = headers
-        self._context = context
+        self.take = take
+        self.callbacks = context.callbacks
         self._syncs = syncs
-        self._take = take
         self._lock = ForkSafeLock()
-        self._asked = False
-        self._completions: tuple[Completion, ...] = ()
+        self._waiting: Asked | None = None
 
     def ask(self, completion: Completion | None = None) -> bool:
-        """Have it requested, unless a request is on its way to be made already.
+        """Have it requested, unless a request is waiting to be made already.
 
         Args:
             completion: Called with whether it succeeded, on the callback thread.
@@ -66,28 +63,59 @@ class Refresh:
             Whether there will be a request. If not, ``completion`` is not called.
         """
         check_completion(completion)
-        with self._lock:
-            waiting = self._asked
-            self._asked = True
+        with self._lock.held:
+            waiting = self._waiting
+            asked = self._waiting = waiting or Asked(self)
             if completion is not None:
-                self._completions = (*self._completions, completion)
-        if waiting or self._syncs.send(self):
+                asked.completions = (*asked.completions, completion)
+        if waiting is not None or self._syncs.send(asked):
             return True
-        self._taken_over()
+        self.reset()
         return False
+
+    def leaving(self, asked: Asked) -> None:
+        """It is being made: who asks from now on wants another one."""
+        with self._lock.held:
+            if self._waiting is asked:
+                self._waiting = None
+
+    def reset(self) -> None:
+        """Who asks from now on wants another request than the one that waits: the user changed, or we were forked."""
+        with self._lock.held:
+            self._waiting = None
+
+
+class Asked:
+    """One request of a :class:`Refresh`; a :class:`~.syncs.Sync`.
+
+    Attributes:
+        completions: Who is to be told how it went.
+    """
+
+    responds: bool = False
+
+    def __init__(self, refresh: Refresh) -> None:
+        self._refresh = refresh
+        self.path = refresh.path
+        self.header = refresh.header
+        self.completions: tuple[Completion, ...] = ()
+
+    def members(self) -> Mapping[str, Any] | None:
+        """The body's own members."""
+        self._refresh.leaving(self)
+        return self._refresh.members()
+
+    def headers(self) -> Mapping[str, str]:
+        """Further headers."""
+        return self._refresh.headers()
 
     def answered(self, answer: Answer) -> None:
         """Take the answer, and tell those who asked."""
-        completions = self._taken_over()
-        useful = answer.ok and self._take(answer)
+        self._refresh.leaving(self)
+        useful = answer.ok and self._refresh.take(answer)
+        completions, self.completions = self.completions, ()
         for completion in completions:
-            self._context.callbacks.post(partial(completion, useful))
-
-    def _taken_over(self) -> tuple[Completion, ...]:
-        with self._lock:
-            completions, self._completions = self._completions, ()
-            self._asked = False
-        return completions
+            self._refresh.callbacks.post(partial(completion, useful))
 
 
 def check_completion(completion: object) -> None:

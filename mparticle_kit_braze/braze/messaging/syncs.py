@@ -62,7 +62,7 @@ class Sync(Protocol):
         """Further headers."""
 
     def answered(self, answer: Answer) -> None:
-        """Take the answer. Called exactly once, also when no request was made."""
+        """Take the answer. Called once for each time it is sent, also when no request was made."""
 
 
 class Syncs:
@@ -72,12 +72,20 @@ class Syncs:
         context: The surroundings.
         endpoint: Knows keys, device, user, signature and the token bucket.
         call_soon: Has delivery run an exchange; says whether it will.
+        on_stale: Called when the user changed while an answer was being taken.
     """
 
-    def __init__(self, context: Context, endpoint: DataEndpoint, call_soon: Callable[[Exchange], bool]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        endpoint: DataEndpoint,
+        call_soon: Callable[[Exchange], bool],
+        on_stale: Callable[[], object],
+    ) -> None:
         self._context = context
         self._endpoint = endpoint
         self._call_soon = call_soon
+        self.on_stale = on_stale
         self._paths: dict[str, _Path] = {}
         self._held: tuple[Sync, ...] = ()
 
@@ -172,16 +180,24 @@ class _Exchange:
     def build(self, *, now: float) -> Request | None:
         """The request, unless it has become pointless."""
         request = None
-        if self._is_current():
-            request = self._syncs.request(self._sync, now)
-        if request is None:
-            self._sync.answered(FAILED)
+        try:
+            if self._is_current():
+                request = self._syncs.request(self._sync, now)
+        finally:
+            if request is None:
+                self._sync.answered(FAILED)
         return request
 
     def interpret(self, request: Request, response: Response) -> None:
         """Hand the answer on; one for a user who is gone is no answer."""
-        answer = self._syncs.interpret(self._sync, request, response)
-        self._sync.answered(answer if self._is_current() else FAILED)
+        answer = FAILED
+        try:
+            if self._is_current():
+                answer = self._syncs.interpret(self._sync, request, response)
+        finally:
+            self._sync.answered(answer)
+        if answer.ok and not self._is_current():
+            self._syncs.on_stale()
 
     def _is_current(self) -> bool:
         return self._syncs.epoch == self._epoch

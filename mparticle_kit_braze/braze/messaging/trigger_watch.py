@@ -55,7 +55,7 @@ class TriggerWatch:
 
     def expect(self, *, new_session: bool) -> None:
         """Triggers are being asked for: what happens now waits for them."""
-        with self._lock:
+        with self._lock.held:
             self._fetching = True
             self._opened = self._opened or new_session
 
@@ -69,7 +69,7 @@ class TriggerWatch:
     def happened(self, occurrence: Occurrence, event: Callable[[], dict[str, Any]] | None) -> Firing | None:
         """The trigger that fires for this, if one does now."""
         if self._fetching:
-            with self._lock:
+            with self._lock.held:
                 self._pending = [*self._pending[-MAX_PENDING:], (occurrence, event)]
             return None
         if not self._held().concerns(occurrence.kind, occurrence.subject):
@@ -102,15 +102,16 @@ class TriggerWatch:
 
     def unfired(self, firing: Firing) -> None:
         """The message did not come up after all: the trigger may fire again. The interval stands."""
-        with self._lock:
-            if self._history.shown.get(firing.trigger.id) == firing.time:
-                shown = {key: at for key, at in self._history.shown.items() if key != firing.trigger.id}
-                self._history = History(self._history.last, shown)
-                self._store_history()
+        with self._lock.held:
+            if self._history.shown.get(firing.trigger.id) != firing.time:
+                return
+            shown = {key: at for key, at in self._history.shown.items() if key != firing.trigger.id}
+            self._history = History(self._history.last, shown)
+        self._store_history()
 
     def forget(self) -> None:
         """The user changed."""
-        with self._lock:
+        with self._lock.held:
             self._index = TriggerIndex()
             self._history = History()
             self._pending = []
@@ -121,20 +122,20 @@ class TriggerWatch:
         """The triggers, read from storage on first use."""
         index = self._index
         if index is None:
-            with self._lock:
+            with self._lock.held:
                 self._history = History.parse(self._context.values.get("history"))
                 index = self._index = TriggerIndex(parse_triggers(self._context.values.get("triggers")))
         return index
 
     def _take(self, raw: list[Any]) -> None:
         index = TriggerIndex(parse_triggers(raw))
-        with self._lock:
+        with self._lock.held:
             self._held()  # the history that goes with it
             self._index = index
         self._context.values.update({"triggers": raw})
 
     def _taken_over(self) -> list[Waiting]:
-        with self._lock:
+        with self._lock.held:
             pending, self._pending = self._pending, []
             self._fetching = False
         return pending
@@ -145,7 +146,7 @@ class TriggerWatch:
 
     def _fire(self, occurrence: Occurrence, event: Callable[[], dict[str, Any]] | None) -> Firing | None:
         now = self._context.clock.time()
-        with self._lock:
+        with self._lock.held:
             trigger = self._held().select(occurrence, self._history, now)
             if trigger is None:
                 return None
@@ -153,8 +154,9 @@ class TriggerWatch:
             if len(shown) > MAX_SHOWN:
                 shown = dict(sorted(shown.items(), key=lambda entry: entry[1])[-MAX_SHOWN:])
             self._history = History(now, shown)
-            self._store_history()
+        self._store_history()
         return Firing(trigger, occurrence, event, now)
 
     def _store_history(self) -> None:
-        self._context.values.update({"history": {"last": self._history.last, "shown": self._history.shown}})
+        history = self._history
+        self._context.values.update({"history": {"last": history.last, "shown": history.shown}})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -214,7 +214,34 @@ def message_click(trigger_id: str, button: str | None = None) -> Occurrence | No
 
 # -- choosing -------------------------------------------------------------------------------------------------------
 
-_Rule = tuple[int, Trigger, Condition]  # the rank comes first
+
+class _Rule(NamedTuple):
+    """A condition as the index holds it.
+
+    Attributes:
+        rank: Its trigger's place in the order of priority.
+        trigger: The trigger.
+        key, predicate: A filter that must be met whatever the others say, so that most rules cost one call;
+            ``None`` if there is no such filter.
+        filters: The other filters.
+        buttons: As :attr:`Condition.buttons`.
+    """
+
+    rank: int
+    trigger: Trigger
+    key: str
+    predicate: Callable[[Any, float], bool] | None
+    filters: PropertyFilters
+    buttons: frozenset[str]
+
+
+def _rule(rank: int, trigger: Trigger, condition: Condition) -> _Rule:
+    filters = condition.filters or ()
+    for place, alternatives in enumerate(filters):
+        if len(alternatives) == 1:
+            key, predicate = alternatives[0]
+            return _Rule(rank, trigger, key, predicate, filters[:place] + filters[place + 1 :], condition.buttons)
+    return _Rule(rank, trigger, "", None, filters, condition.buttons)
 
 
 class TriggerIndex:
@@ -230,7 +257,7 @@ class TriggerIndex:
         for rank, trigger in enumerate(self.triggers):
             for condition in trigger.conditions:
                 by_subject = self._rules.setdefault(condition.kind, {})
-                by_subject.setdefault(condition.subject, []).append((rank, trigger, condition))
+                by_subject.setdefault(condition.subject, []).append(_rule(rank, trigger, condition))
 
     def __len__(self) -> int:
         return len(self.triggers)
@@ -267,7 +294,8 @@ def _first(
     rules: list[_Rule], occurrence: Occurrence, history: History, now: float, minimum_interval: float
 ) -> _Rule | None:
     """The first rule that fires. This loop may run over thousands of rules for one event."""
-    values: dict[Any, Any] | None = None
+    values = comparable_properties(occurrence.properties or {})
+    value_of = values.get
     pause = float("inf") if history.last is None or history.last > now else now - history.last
     # A test message ignores the interval.
     if occurrence.kind == TEST:
@@ -275,12 +303,11 @@ def _first(
     shown = history.shown
     button = occurrence.button
     for rule in rules:
-        _, trigger, (_, _, filters, buttons) = rule
-        if filters is not None:
-            if values is None:
-                values = comparable_properties(occurrence.properties or {})
-            if filters and not _met(filters, values, now):
-                continue
+        _, trigger, key, predicate, filters, buttons = rule
+        if predicate is not None and not predicate(value_of(key), now):
+            continue
+        if filters and not _met(filters, values, now):
+            continue
         if buttons and button not in buttons:
             continue
         if trigger.start >= now or (trigger.end is not None and trigger.end <= now):
@@ -298,7 +325,7 @@ def _met(filters: PropertyFilters, values: Mapping[Any, Any], now: float) -> boo
         for key, predicate in alternatives:
             if predicate(values.get(key), now):
                 break
-        else:
+        else:  # none of them
             return False
     return True
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..encoding import (
     MAX_OBJECT_BYTES,
+    Amiss,
     compact,
     has_forbidden_character,
     long_date,
@@ -23,8 +23,7 @@ from .values import label, number_in, whole_number
 __all__ = ["CustomValue", "attribute_key", "custom_value", "increment_amount", "list_member", "location", "position"]
 
 
-@dataclass(frozen=True, slots=True)
-class CustomValue:
+class CustomValue(NamedTuple):
     """A checked value of a custom attribute.
 
     Attributes:
@@ -42,11 +41,12 @@ def attribute_key(key: Any) -> str:
     return label(key, "attribute key", may_be_empty=True)
 
 
-def custom_value(value: Any, *, merge: bool) -> CustomValue:
+def custom_value(value: Any, amiss: Amiss, *, merge: bool) -> CustomValue:
     """Check and encode a value: ``None``, text, number, boolean, date, list of texts or of objects, object.
 
     Args:
         value: The value.
+        amiss: Told what, for each number inside an object that became null.
         merge: For an object: merge it into the stored one instead of replacing it. Of no effect otherwise.
 
     Raises:
@@ -55,7 +55,7 @@ def custom_value(value: Any, *, merge: bool) -> CustomValue:
     if type(value) is str:
         return CustomValue(_text(value))
     try:
-        return _encoded(plain_scalar(value), merge)
+        return _encoded(plain_scalar(value), amiss, merge)
     except Refused:
         raise
     except RecursionError:
@@ -64,11 +64,11 @@ def custom_value(value: Any, *, merge: bool) -> CustomValue:
         raise Refused(f"an attribute value that could not be read ({type(error).__name__})") from error
 
 
-def _encoded(value: Any, merge: bool) -> CustomValue:
+def _encoded(value: Any, amiss: Amiss, merge: bool) -> CustomValue:
     if isinstance(value, dict):
-        return CustomValue(_object(value), "ncam" if merge else None)
+        return CustomValue(_structure(value, amiss), "ncam" if merge else None)
     if isinstance(value, list):
-        return _list(value)
+        return _list(value, amiss)
     if isinstance(value, str):
         return CustomValue(_text(value))
     if isinstance(value, date):
@@ -82,20 +82,17 @@ def _text(value: str) -> str:
     return quote(value)
 
 
-def _object(value: dict[Any, Any]) -> str:
-    return _sized(compact(plain(value, date_text=long_date, check_keys=True)))
-
-
-def _list(value: list[Any]) -> CustomValue:
+def _list(value: list[Any], amiss: Amiss) -> CustomValue:
     members = [plain_scalar(member) for member in value]
     if all(isinstance(member, str) for member in members):
         return CustomValue(f"[{','.join(map(_text, members))}]", "set")
     if all(isinstance(member, dict) for member in members):
-        return CustomValue(_sized(compact(plain(members, date_text=long_date, check_keys=True))))
+        return CustomValue(_structure(members, amiss))
     raise Refused("a list must hold either texts only or objects only")
 
 
-def _sized(text: str) -> str:
+def _structure(value: Any, amiss: Amiss) -> str:
+    text = compact(plain(value, amiss, date_text=long_date, check_keys=True))
     if size(text) > MAX_OBJECT_BYTES:
         raise Refused(f"an object of more than {MAX_OBJECT_BYTES} bytes")
     return text

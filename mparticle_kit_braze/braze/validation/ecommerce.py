@@ -7,6 +7,7 @@ are dropped, optional ones that are ``None`` left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ..encoding import MAX_PROPERTY_BYTES, compact, plain, plain_scalar, size
@@ -19,55 +20,58 @@ __all__ = ["ECOMMERCE_EVENTS", "ecommerce_event", "ecommerce_properties"]
 MAX_TEXT = 255
 CART_ACTIONS = ("add", "remove", "replace")
 
+Amiss = Callable[[str, str], object]
+"""Told the field and what does not go as it was given, while the rest does."""
 
-def _text(value: Any, field: str) -> str:
+
+def _text(value: Any, field: str, _amiss: Amiss) -> str:
     value = unwrapped(value)
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT:
         raise Refused(f"{field} must be text of 1 to {MAX_TEXT} characters", field)
     return str.__str__(value)
 
 
-def _number(value: Any, field: str) -> int | float:
+def _number(value: Any, field: str, _amiss: Amiss) -> int | float:
     number = None if isinstance(unwrapped(value), str) else plain_scalar(value)
     if (type(number) is not int and type(number) is not float) or number < 0:
         raise Refused(f"{field} must be a number from 0 up", field)
     return number
 
 
-def _count(value: Any, field: str) -> int:
-    number = _number(value, field)
+def _count(value: Any, field: str, amiss: Amiss) -> int:
+    number = _number(value, field, amiss)
     if number != int(number):
         raise Refused(f"{field} must be a whole number", field)
     return int(number)
 
 
-def _currency(value: Any, field: str) -> str:
+def _currency(value: Any, field: str, _amiss: Amiss) -> str:
     if value is None:
         raise Refused(f"{field} is required", field)
     return currency_code(value)
 
 
-def _action(value: Any, field: str) -> str:
+def _action(value: Any, field: str, _amiss: Amiss) -> str:
     value = unwrapped(value)
     if value not in CART_ACTIONS:
         raise Refused(f"{field} must be one of {', '.join(CART_ACTIONS)}", field)
     return str(value)
 
 
-def _texts(value: Any, field: str) -> list[str]:
+def _texts(value: Any, field: str, amiss: Amiss) -> list[str]:
     if not isinstance(value, list | tuple):
         raise Refused(f"{field} must be a list of texts", field)
-    return [_text(member, field) for member in value]
+    return [_text(member, field, amiss) for member in value]
 
 
-def _any_list(value: Any, field: str) -> Any:
+def _any_list(value: Any, field: str, amiss: Amiss) -> Any:
     if not isinstance(value, list | tuple):
         raise Refused(f"{field} must be a list", field)
-    return plain(value)
+    return plain(value, partial(amiss, field))
 
 
-def _metadata(value: Any, field: str) -> Any:
-    members = plain(value)
+def _metadata(value: Any, field: str, amiss: Amiss) -> Any:
+    members = plain(value, partial(amiss, field))
     if not isinstance(members, dict):
         raise Refused(f"{field} must be an object", field)
     kept = {}
@@ -81,13 +85,13 @@ def _metadata(value: Any, field: str) -> Any:
     return kept
 
 
-def _products(value: Any, field: str) -> list[dict[str, Any]]:
+def _products(value: Any, field: str, amiss: Amiss) -> list[dict[str, Any]]:
     if not isinstance(value, list | tuple):
         raise Refused(f"{field} must be a list of products", field)
-    return [_fields(product, PRODUCT, field) for product in value]
+    return [_fields(product, PRODUCT, field, amiss) for product in value]
 
 
-Check = Callable[[Any, str], Any]
+Check = Callable[[Any, str, Amiss], Any]
 Schema = Mapping[str, tuple[Check, bool]]
 REQUIRED, OPTIONAL = True, False
 
@@ -168,7 +172,7 @@ ECOMMERCE_EVENTS: Mapping[str, Schema] = {
 """The fields of each event: how each is checked, and whether it is required."""
 
 
-def ecommerce_event(event: Any) -> tuple[str, str]:
+def ecommerce_event(event: Any, amiss: Amiss) -> tuple[str, str]:
     """Name and checked properties (as compact JSON) of ``{"name": ..., "properties": {...}}``.
 
     Raises:
@@ -177,10 +181,10 @@ def ecommerce_event(event: Any) -> tuple[str, str]:
     if not isinstance(event, Mapping):
         raise Refused(f"an eCommerce event must be a mapping, not {type(event).__name__}")
     name = required_text(event.get("name"), "event name")
-    return name, ecommerce_properties(name, event.get("properties"))
+    return name, ecommerce_properties(name, event.get("properties"), amiss)
 
 
-def ecommerce_properties(name: str, properties: Any) -> str:
+def ecommerce_properties(name: str, properties: Any, amiss: Amiss) -> str:
     """The checked properties of an eCommerce event as compact JSON.
 
     Raises:
@@ -192,7 +196,7 @@ def ecommerce_properties(name: str, properties: Any) -> str:
     try:
         if name == "ecommerce.cart_updated":
             properties, schema = _cart(properties, schema)
-        return compact(_fields(properties, schema, "properties"))
+        return compact(_fields(properties, schema, "properties", amiss))
     except Refused as refused:
         raise Refused(refused.reason, name) from None
     except RecursionError:
@@ -210,14 +214,14 @@ def _cart(properties: Any, schema: Schema) -> tuple[Any, Schema]:
     return properties, {**schema, "total_value": (_number, properties["action"] == "replace")}
 
 
-def _fields(values: Any, schema: Schema, what: str) -> dict[str, Any]:
+def _fields(values: Any, schema: Schema, what: str, amiss: Amiss) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise Refused(f"{what} must be an object", what)
     checked = {}
     for field, (check, required) in schema.items():
         value = values.get(field)
         if value is not None:
-            checked[field] = check(value, field)
+            checked[field] = check(value, field, amiss)
         elif required:
             raise Refused(f"{field} is required", field)
     return checked

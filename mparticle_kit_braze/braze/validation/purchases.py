@@ -65,8 +65,7 @@ def _exact(value: Any) -> Decimal:
         number = leading_number(value)
         if number is None:
             raise Refused("price must be a number")
-        # Through a double, as numeric text goes in the SDK.
-        return Decimal(_finite(float(number)))
+        return Decimal(_finite(number))
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise Refused("price must be a finite number")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..encoding import plain_scalar, to_bytes
+from ..encoding import checked_float, to_bytes
 from ..refusal import Refused
 from .values import leading_integer, unwrapped
 
@@ -25,10 +25,10 @@ MAX_LINE_ID = 33
 MAX_USER_ID_BYTES = 997
 SUBSCRIPTION_STATES = ("opted_in", "subscribed", "unsubscribed")
 
-# White space as JavaScript has it, since the rule is the Web SDK's.
+# Compiled when first used. White space as JavaScript has it, since the rule is the Web SDK's.
 _PART = "[^@\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+"
-EMAIL = re.compile(rf"{_PART}@{_PART}\.{_PART}")
-PHONE = re.compile(r"[0-9 +\-.()]+")
+EMAIL = rf"{_PART}@{_PART}\.{_PART}"
+PHONE = r"[0-9 +\-.()]+"
 
 
 def optional_text(value: Any, what: str) -> str | None:
@@ -44,7 +44,7 @@ def optional_text(value: Any, what: str) -> str | None:
 def email_address(value: Any) -> str | None:
     """``local@a.b`` without blanks, at most 256 characters, or ``None``."""
     text = optional_text(value, "email")
-    if text is not None and (len(text) > MAX_EMAIL or not EMAIL.fullmatch(text)):
+    if text is not None and (len(text) > MAX_EMAIL or not re.fullmatch(EMAIL, text)):
         raise Refused("email must be an address such as name@example.com of at most 256 characters, or None")
     return text
 
@@ -52,7 +52,7 @@ def email_address(value: Any) -> str | None:
 def phone_number(value: Any) -> str | None:
     """Digits, space and ``+ - . ( )``, or ``None``; kept as given."""
     text = optional_text(value, "phone number")
-    if text is not None and not PHONE.fullmatch(text):
+    if text is not None and not re.fullmatch(PHONE, text):
         raise Refused("phone number must consist of digits, spaces and + - . ( ), or be None")
     return text
 
@@ -103,7 +103,11 @@ def line_id(value: Any) -> str | None:
 def user_id_text(value: Any) -> str:
     """A user id of 1 to 997 bytes of UTF-8; a number is taken as text."""
     value = unwrapped(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value.bit_length() > 4 * MAX_USER_ID_BYTES:  # Python would refuse to write it out
+            raise _too_long()
+        value = str(int(value))
+    elif isinstance(value, float):
         value = _number_text(value)
     if not isinstance(value, str):
         raise Refused(f"user id must be text, not {type(value).__name__}")
@@ -111,10 +115,14 @@ def user_id_text(value: Any) -> str:
         raise Refused("user id must not be empty")
     data = to_bytes(value)
     if len(data) > MAX_USER_ID_BYTES:
-        raise Refused(f"user id must not be longer than {MAX_USER_ID_BYTES} bytes")
+        raise _too_long()
     return data.decode()
 
 
+def _too_long() -> Refused:
+    return Refused(f"user id must not be longer than {MAX_USER_ID_BYTES} bytes")
+
+
 def _number_text(value: float) -> str:
-    value = plain_scalar(value)
-    return str(int(value)) if value == int(value) else repr(value)
+    value = checked_float(value)
+    return str(int(value)) if value.is_integer() else repr(value)

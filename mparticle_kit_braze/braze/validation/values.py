@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -12,9 +11,10 @@ from ..refusal import Refused
 
 __all__ = ["label", "leading_integer", "leading_number", "number_in", "required_text", "unwrapped", "whole_number"]
 
-LEADING_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.ASCII)
-LEADING_INTEGER = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
-WHOLE_NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.0*)?", re.ASCII)
+# Compiled when first used.
+LEADING_NUMBER = r"(?a)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
+LEADING_INTEGER = r"(?a)\s*([+-]?\d{1,18})"
+WHOLE_NUMBER = r"(?a)[+-]?\d{1,20}(?:\.0*)?"
 
 
 def unwrapped(value: Any) -> Any:
@@ -44,17 +44,17 @@ def label(value: Any, what: str, *, may_be_empty: bool = False) -> str:
     return str.__str__(value)
 
 
-def leading_number(text: str) -> Decimal | None:
+def leading_number(text: str) -> float | None:
     """The number a text begins with (``12abc`` is 12), as the Web SDK reads numeric text; ``None`` if none."""
-    match = LEADING_NUMBER.match(text)
-    return Decimal(match[1]) if match else None
+    match = re.match(LEADING_NUMBER, text)
+    return float(match[1]) if match else None
 
 
 def leading_integer(value: Any, what: str) -> int:
     """A whole number: fractions are cut, text is read up to the first character that is no digit."""
     value = unwrapped(value)
     if isinstance(value, str):
-        match = LEADING_INTEGER.match(value)
+        match = re.match(LEADING_INTEGER, value)
         if match is None:
             raise Refused(f"{what} must be a number")
         return int(match[1])
@@ -66,7 +66,7 @@ def whole_number(value: Any, what: str) -> int:
     value = unwrapped(value)
     if isinstance(value, str):
         text = value.strip()
-        if not WHOLE_NUMBER.fullmatch(text):
+        if not re.fullmatch(WHOLE_NUMBER, text):
             raise Refused(f"{what} must be a whole number")
         return checked_int(int(text.partition(".")[0]))
     number = _number(value, what)
@@ -79,13 +79,11 @@ def number_in(value: Any, what: str, low: float | None = None, high: float | Non
     """A finite number, or its text, within bounds."""
     value = unwrapped(value)
     if isinstance(value, str):
-        try:
-            number: int | float = float(value) if "_" not in value else _not_numeric(what)
-        except ValueError:
-            raise Refused(f"{what} must be a number") from None
-        number = _number(number, what)
-    else:
-        number = _number(value, what)
+        match = re.fullmatch(LEADING_NUMBER, value)
+        if match is None:
+            raise Refused(f"{what} must be a number")
+        value = float(match[1])
+    number = _number(value, what)
     if (low is not None and number < low) or (high is not None and number > high):
         bounds = f"between {low:g} and {high:g}" if high is not None else f"at least {low:g}"
         raise Refused(f"{what} must be {bounds}")
@@ -100,7 +98,3 @@ def _number(value: Any, what: str) -> int | float:
     if type(number) is not int and type(number) is not float:
         raise Refused(f"{what} must be a number, not {type(value).__name__}")
     return number
-
-
-def _not_numeric(what: str) -> float:
-    raise Refused(f"{what} must be a number")

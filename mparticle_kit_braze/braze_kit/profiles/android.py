@@ -6,12 +6,11 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from ...braze import Braze, BrazeUser
-from ...commerce import CommerceEvent, Product, ProductAction, promotion_fields
+from ...commerce import CommerceEvent, Product, ProductAction, Promotion, promotion_fields
 from .. import attributes as user_fields
 from .. import setting_values as read
 from ..commerce import (
@@ -20,17 +19,20 @@ from ..commerce import (
     Purchase,
     bundle_name,
     bundled_purchase,
+    filled_revenue,
     item_name,
     order_fields,
     product_fields,
-    revenue,
     step_fields,
     total_name,
 )
 from ..settings import SettingRules
-from ..text import java_detect, java_text
+from ..text import java_detect, java_text, utf16_length
 from ..values import number
 from .base import Profile
+
+if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from ...braze import Braze, BrazeUser
 
 __all__ = ["AndroidProfile"]
 
@@ -49,6 +51,13 @@ _DOUBLES = frozenset(
     {"Item Price", "Quantity", "Total Product Amount", "Total Amount", "Shipping Amount", "Tax Amount"}
 )
 _PURCHASE_FIELDS = ("Coupon Code", "Brand", "Category", "Name", "Variant", "Position")
+_PRODUCT_TEXTS: Mapping[str, str] = {
+    "Coupon Code": "coupon_code",
+    "Brand": "brand",
+    "Category": "category",
+    "Variant": "variant",
+}
+_PROMOTION_TEXTS: Mapping[str, str] = {"Id": "id", "Name": "name", "Creative": "creative", "Position": "position"}
 
 
 class AndroidProfile(Profile):
@@ -70,11 +79,13 @@ class AndroidProfile(Profile):
     # -- events ---------------------------------------------------------------------------------------------------
     @override
     def event_name(self, name: str) -> str | None:
-        return name[:_NAME_LIMIT]
+        if utf16_length(name) <= _NAME_LIMIT:
+            return name
+        return name.encode("utf-16-le", "surrogatepass")[: 2 * _NAME_LIMIT].decode("utf-16-le", "ignore")
 
     @override
     def screen_name(self, name: str) -> str | None:
-        if 0 < len(name) <= _NAME_LIMIT:
+        if 0 < utf16_length(name) <= _NAME_LIMIT:
             return name
         self.refused("The screen", name[:40], "has an empty name or one over 256 characters")
         return None
@@ -128,7 +139,7 @@ class AndroidProfile(Profile):
     def _order(self, event: CommerceEvent) -> dict[str, Any]:
         """Order fields as the kit types them: texts by detection, amounts as doubles, the step as a whole number."""
         fields: dict[str, Any] = {}
-        for label, value in {**order_fields(event, revenue(event) or 0), **_steps(event)}.items():
+        for label, value in {**order_fields(event, filled_revenue(event)), **_steps(event)}.items():
             if label in _DOUBLES:
                 fields[label] = float(value)
             elif label == "Checkout Step":
@@ -153,7 +164,10 @@ class AndroidProfile(Profile):
         if event.products:
             properties["products"] = [self._bundled_product(product) for product in event.products]
         if event.promotions:
-            properties["promotions"] = [_texts_of(promotion_fields(promotion)) for promotion in event.promotions]
+            properties["promotions"] = [
+                {**_empty_texts(promotion, _PROMOTION_TEXTS), **_texts_of(promotion_fields(promotion))}
+                for promotion in event.promotions
+            ]
         if event.impressions:
             properties["impressions"] = [
                 {
@@ -177,7 +191,7 @@ class AndroidProfile(Profile):
         if action in (ProductAction.PURCHASE, ProductAction.REFUND):
             amounts = {
                 label: float(value) if label in _DOUBLES else value
-                for label, value in {**order_fields(event, revenue(event) or 0), **_steps(event)}.items()
+                for label, value in {**order_fields(event, filled_revenue(event)), **_steps(event)}.items()
             }
             yield total_name(action), {**_texts_of(amounts), "Currency Code": str(event.currency), **texts}
         if action is not None:
@@ -187,8 +201,8 @@ class AndroidProfile(Profile):
                 yield item_name(action.value), {**own, **_texts_of(order_id), **texts}
         if event.promotion_action is not None:
             for promotion in event.promotions:
-                fields = {label: value for label, value in promotion_fields(promotion).items() if value != ""}
-                yield item_name(event.promotion_action.value), {**_texts_of(fields), **texts}
+                fields = _texts_of(promotion_fields(promotion))
+                yield item_name(event.promotion_action.value), {**fields, **texts}
         for impression in event.impressions:
             listed = _texts_of({"Product Impression List": impression.name})
             for product in impression.products:
@@ -229,11 +243,11 @@ class AndroidProfile(Profile):
 
     def _user_text(self, key: str, value: Any) -> str | None:
         """The value as text, within the core's limits."""
-        if not 0 < _length(key) <= _NAME_LIMIT:
+        if not 0 < utf16_length(key) <= _NAME_LIMIT:
             self.refused("The user attribute", key[:40], "has an empty key or one over 256 characters")
             return None
         text = self.kept("The user attribute", key, value, java_text)
-        if text is not None and _length(text) > _VALUE_LIMIT:
+        if text is not None and utf16_length(text) > _VALUE_LIMIT:
             self.refused("The user attribute", key, "is over 4096 characters")
             return None
         return text  # type: ignore[no-any-return]
@@ -266,7 +280,7 @@ class AndroidProfile(Profile):
         kept = [text for text in texts if text is not None]
         if len(kept) < len(texts):
             self.refused("The user attribute", key, "has a member that is missing or no text")
-        elif not 0 < _length(key) <= _NAME_LIMIT or sum(map(_length, kept)) > _VALUE_LIMIT:
+        elif not 0 < utf16_length(key) <= _NAME_LIMIT or sum(map(utf16_length, kept)) > _VALUE_LIMIT:
             self.refused("The user attribute", key[:40], "has too long a key, or over 4096 characters in its list")
         else:
             user.set_custom_attribute(user_fields.strip_one_dollar(key), kept)
@@ -318,8 +332,11 @@ def _steps(event: CommerceEvent) -> dict[str, Any]:
 
 
 def _product_values(product: Product) -> dict[str, Any]:
-    """The product's fields as the kit types them in purchases and bundles: texts, doubles, the position whole."""
-    fields: dict[str, Any] = {}
+    """The product's fields as the kit types them in purchases and bundles: texts, doubles, the position whole.
+
+    Empty texts are among them: only expanded items leave those out.
+    """
+    fields: dict[str, Any] = {**_empty_texts(product, _PRODUCT_TEXTS)}
     for label, value in product_fields(product).items():
         if label in _DOUBLES:
             fields[label] = float(value)
@@ -328,6 +345,10 @@ def _product_values(product: Product) -> dict[str, Any]:
         else:
             fields[label] = java_text(value)
     return fields
+
+
+def _empty_texts(item: Product | Promotion, labels: Mapping[str, str]) -> dict[str, str]:
+    return {label: "" for label, name in labels.items() if getattr(item, name) == ""}
 
 
 def _filled(product: Product) -> dict[str, str]:
@@ -357,8 +378,3 @@ def _rolled_over(year: int, month: int, day: int) -> dt.date | None:
         return first + dt.timedelta(days=day - 1)
     except (OverflowError, ValueError):
         return None
-
-
-def _length(text: str) -> int:
-    """Length in UTF-16 units, as Java counts."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ...braze import Braze, BrazeUser
 from ...commerce import CommerceEvent
 from ...diagnostics import Reporter
 from ..commerce import BrazeCall
 from ..settings import SettingRules, Settings
 from ..text import json_text
 from ..values import UnsupportedValueError, plain
+
+if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from ...braze import Braze, BrazeUser
 
 __all__ = ["Profile"]
 

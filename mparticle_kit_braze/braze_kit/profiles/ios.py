@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from ...braze import BrazeUser
 from ...commerce import CommerceEvent, Product, ProductAction, TransactionAttributes, promotion_fields
 from ...identity import IdentityType
 from .. import attributes as user_fields
@@ -22,17 +21,20 @@ from ..commerce import (
     Purchase,
     bundle_name,
     bundled_purchase,
+    filled_revenue,
     item_name,
     order_fields,
     product_fields,
-    revenue,
     step_fields,
     total_name,
 )
 from ..settings import SettingRules
-from ..text import apple_detect, apple_number, apple_text
+from ..text import apple_detect, apple_number, apple_text, utf16_length
 from ..values import number, plain, plain_tree
 from .base import Profile
+
+if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from ...braze import BrazeUser
 
 __all__ = ["IOSProfile"]
 
@@ -44,6 +46,12 @@ _FIELDS: Mapping[str, str] = {
     "$Mobile": "phone",
     "$MPUserMobile": "phone",
 }
+_NO_USER_IDS = frozenset({
+    IdentityType.FACEBOOK_CUSTOM_AUDIENCE_ID,
+    IdentityType.MOBILE_NUMBER,
+    IdentityType.PHONE_NUMBER_2,
+    IdentityType.PHONE_NUMBER_3,
+})  # fmt: skip
 _GENDERS: Mapping[str, str] = {"M": "m", "F": "f", "NA": "n"}
 _SUBSCRIPTIONS = frozenset({"email_subscribe", "push_subscribe"})
 _DATE = re.compile(r"([0-9]{4}).([0-9]{2}).([0-9]{2})", re.ASCII | re.DOTALL)
@@ -65,6 +73,7 @@ class IOSProfile(Profile):
         boolean=read.apple_boolean,
         forward_screen_views=read.word_boolean,
         exact_identity_names=True,
+        unsupported_identities=_NO_USER_IDS,
         unknown_identity=IdentityType.CUSTOMER_ID,
         absent_email=None,
     )
@@ -79,7 +88,7 @@ class IOSProfile(Profile):
     # -- events ---------------------------------------------------------------------------------------------------
     @override
     def event_name(self, name: str) -> str | None:
-        if 0 < len(name) <= _KEY_LIMIT:
+        if 0 < utf16_length(name) <= _KEY_LIMIT:
             return name
         self.refused("The event", name[:40], "has an empty name or one over 256 characters")
         return None
@@ -99,7 +108,7 @@ class IOSProfile(Profile):
             text = None if value is None else self.kept(what, key, value, apple_text)
             if text is None:
                 continue
-            if len(key) > _KEY_LIMIT or len(text) > _VALUE_LIMIT:
+            if utf16_length(key) > _KEY_LIMIT or utf16_length(text) > _VALUE_LIMIT:
                 self.refused(what, key[:40], "is over the limit, which discards all attributes of the event")
                 return {}
             texts[key] = text
@@ -139,7 +148,7 @@ class IOSProfile(Profile):
         if bundled:
             products = {"products": [self._bundled_product(product) for product in event.products]}
             rest = {**_given_attributes(event.attributes), **(products if event.products else {})}
-            yield bundled_purchase(0 if total is None else total, event.currency, {**common, **rest})
+            yield bundled_purchase(total, event.currency, {**common, **rest})
             return
         common.update(_stripped(self._texts(event.attributes, "The commerce event attribute")))
         for product in event.products:
@@ -248,7 +257,7 @@ class IOSProfile(Profile):
             text = "1" if converted else "0"
         else:
             text = converted if isinstance(converted, str) else apple_number(converted)
-        if not 0 < len(key) <= _KEY_LIMIT or len(text) > _VALUE_LIMIT:
+        if not 0 < utf16_length(key) <= _KEY_LIMIT or utf16_length(text) > _VALUE_LIMIT:
             self.refused("The user attribute", key[:40], "has an empty key or is over the limit (256, 4096 characters)")
             return None
         return text
@@ -273,9 +282,9 @@ class IOSProfile(Profile):
     def set_list(self, user: BrazeUser, key: str, values: Sequence[Any]) -> None:
         if not values:
             return
-        if not all(isinstance(value, str) for value in values) or sum(map(len, values)) > _VALUE_LIMIT:
+        if not all(isinstance(value, str) for value in values) or sum(map(utf16_length, values)) > _VALUE_LIMIT:
             self.refused("The user attribute", key, "has members that are no text, or over 4096 characters")
-        elif not 0 < len(key) <= _KEY_LIMIT:
+        elif not 0 < utf16_length(key) <= _KEY_LIMIT:
             self.refused("The user attribute", key[:40], "has an empty key or one over 256 characters")
         else:
             user.set_custom_attribute(user_fields.strip_one_dollar(key), [str(value) for value in values])
@@ -346,8 +355,8 @@ def _completed(event: CommerceEvent) -> CommerceEvent:
     )
 
 
-def _revenue(event: CommerceEvent) -> int | float | None:
-    return _rounded(revenue(event))
+def _revenue(event: CommerceEvent) -> int | float:
+    return _rounded(filled_revenue(event)) or 0
 
 
 def _steps(event: CommerceEvent) -> dict[str, Any]:

@@ -6,11 +6,10 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from ...braze import BrazeUser
 from ...commerce import CommerceEvent, Product, ProductAction, promotion_fields
 from ...identity import IdentityType
 from .. import attributes as user_fields
@@ -31,6 +30,9 @@ from ..settings import SettingRules
 from ..text import json_text
 from ..values import PLAIN_TYPES, UnsupportedValueError, is_plain, plain
 from .base import Profile
+
+if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from ...braze import BrazeUser
 
 __all__ = ["NativeProfile"]
 
@@ -81,7 +83,11 @@ class NativeProfile(Profile):
     @override
     def properties(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         # The usual case costs one pass in C and nothing else.
-        if PLAIN_TYPES.issuperset(map(type, attributes.values())) and not _NEEDS_CARE("".join(attributes)):
+        if (
+            PLAIN_TYPES.issuperset(map(type, attributes.values()))
+            and not _NEEDS_CARE("".join(attributes))
+            and "" not in attributes
+        ):
             return attributes
         return self._clean(attributes)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from ...braze import BrazeUser
 from ...commerce import CommerceEvent, Product, ProductAction, promotion_fields
 from .. import attributes as user_fields
 from .. import setting_values as read
@@ -18,6 +17,7 @@ from ..commerce import (
     Purchase,
     bundle_name,
     bundled_purchase,
+    given_revenue,
     item_name,
     order_fields,
     product_fields,
@@ -28,6 +28,9 @@ from ..commerce import (
 from ..settings import SettingRules
 from ..values import UnsupportedValueError, number, plain
 from .base import Profile
+
+if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from ...braze import BrazeUser
 
 __all__ = ["WebProfile"]
 
@@ -104,7 +107,7 @@ class WebProfile(Profile):
         order_id = _order_id(event)
         if bundled:
             # Braze refuses the purchase when there is no transaction: the web core fills in no revenue.
-            price = None if event.transaction is None else number(event.transaction.revenue) or 0
+            price = None if event.transaction is None else given_revenue(event) or 0
             products = {"products": [self._bundled_product(product) for product in event.products]}
             yield bundled_purchase(price, event.currency, {**attributes, **products, **order_id})
             return
@@ -119,7 +122,7 @@ class WebProfile(Profile):
         properties: dict[str, Any]
         if event.product_action is not None:
             name = event.product_action.value
-            order = _truthy(order_fields(event, _given_revenue(event)))
+            order = _truthy(order_fields(event, given_revenue(event)))
             properties = {
                 "products": [self._bundled_product(product) for product in event.products],
                 **{label: order[label] for label in _ORDER_FIELDS_IN_BUNDLES if label in order},
@@ -151,7 +154,7 @@ class WebProfile(Profile):
     def _expanded(self, event: CommerceEvent, attributes: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         action = event.product_action
         if action is not None:
-            order = {**_truthy(order_fields(event, _given_revenue(event))), **_checkout(event)}
+            order = {**_truthy(order_fields(event, given_revenue(event))), **_checkout(event)}
             common = order
             if action is ProductAction.REFUND:
                 counted = {"Product Count": len(event.products)}
@@ -182,6 +185,9 @@ class WebProfile(Profile):
                 user.set_date_of_birth(value.year, value.month, value.day)
             else:
                 self.refused("The user attribute", key, "is not a date")
+            return
+        if key in _FIELDS and isinstance(value, dt.date):
+            self.refused("The user attribute", key, "is a date, where Braze has a text")
             return
         try:
             value = plain(value)
@@ -240,10 +246,6 @@ def _stripped(properties: Mapping[str, Any]) -> dict[str, Any]:
 def _truthy(fields: dict[str, Any]) -> dict[str, Any]:
     """Without empty texts and zeros, which the web core takes for absent."""
     return {label: value for label, value in fields.items() if value}
-
-
-def _given_revenue(event: CommerceEvent) -> int | float | None:
-    return None if event.transaction is None else number(event.transaction.revenue)
 
 
 def _order_id(event: CommerceEvent) -> dict[str, Any]:

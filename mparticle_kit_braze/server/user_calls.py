@@ -1,0 +1,130 @@
+"""The calls that change who a user is: identify, alias, merge, delete, and subscription groups."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from ..errors import InvalidArgumentError
+from ..values import check_name
+from .destination import UserCall, UserCallsDestination
+from .values import JsonObject
+
+__all__ = ["USER_CALLS", "Prioritization", "UserCalls"]
+
+USER_CALLS: Mapping[str, UserCall] = {
+    "i": UserCall("/users/identify", "aliases_to_identify"),
+    "m": UserCall("/users/identify", "emails_to_identify"),
+    "o": UserCall("/users/identify", "phone_numbers_to_identify"),
+    "n": UserCall("/users/alias/new", "user_aliases"),
+    "u": UserCall("/users/alias/update", "alias_updates"),
+    "g": UserCall("/users/merge", "merge_updates"),
+    "d": UserCall("/users/delete", "external_ids"),
+    "s": UserCall("/v2/subscription/status/set", "subscription_groups"),
+}
+"""Record kind -> endpoint."""
+
+Prioritization = Literal["identified", "unidentified", "most_recently_updated", "least_recently_updated"]
+
+
+class UserCalls(ABC):
+    """The calls, over something that queues them. None waits for the network; Braze applies them in its own time."""
+
+    @abstractmethod
+    def _queue_call(self, kind: str, item: JsonObject | str) -> bool:
+        """Queue one object and return whether it was accepted."""
+
+    # -- who users are ------------------------------------------------------------------------------------------
+    def identify(self, external_id: str, *, alias_name: str, alias_label: str) -> bool:
+        """Give an alias-only user an external id (``/users/identify``). Returns whether it was queued."""
+        alias = {
+            "alias_name": check_name(alias_name, "alias_name"),
+            "alias_label": check_name(alias_label, "alias_label"),
+        }
+        return self._queue_call("i", {"external_id": check_name(external_id, "external_id"), "user_alias": alias})
+
+    def identify_email(
+        self, external_id: str, email: str, prioritization: Sequence[Prioritization] = ("unidentified",)
+    ) -> bool:
+        """Give the user with an email address an external id. Returns whether it was queued."""
+        known = {"external_id": check_name(external_id, "external_id"), "email": check_name(email, "email")}
+        return self._queue_call("m", {**known, "prioritization": list(prioritization)})
+
+    def identify_phone(
+        self, external_id: str, phone: str, prioritization: Sequence[Prioritization] = ("unidentified",)
+    ) -> bool:
+        """Give the user with a phone number an external id. Returns whether it was queued."""
+        known = {"external_id": check_name(external_id, "external_id"), "phone": check_name(phone, "phone")}
+        return self._queue_call("o", {**known, "prioritization": list(prioritization)})
+
+    def add_alias(self, alias_name: str, alias_label: str, *, external_id: str | None = None) -> bool:
+        """Add an alias to a user, or make an alias-only user (``/users/alias/new``). Returns whether it was queued.
+
+        A user has one alias a label; Braze does not add one whose external id it does not know.
+        """
+        alias: JsonObject = {
+            "alias_name": check_name(alias_name, "alias_name"),
+            "alias_label": check_name(alias_label, "alias_label"),
+        }
+        if external_id is not None:
+            alias["external_id"] = check_name(external_id, "external_id")
+        return self._queue_call("n", alias)
+
+    def update_alias(self, alias_label: str, old_alias_name: str, new_alias_name: str) -> bool:
+        """Rename an alias (``/users/alias/update``). Returns whether it was queued."""
+        names = {"old_alias_name": old_alias_name, "new_alias_name": new_alias_name, "alias_label": alias_label}
+        return self._queue_call("u", {key: check_name(value, key) for key, value in names.items()})
+
+    def merge(self, identifier_to_merge: Mapping[str, Any], identifier_to_keep: Mapping[str, Any]) -> bool:
+        """Merge one user into another (``/users/merge``); Braze does so later, in no order.
+
+        Args:
+            identifier_to_merge: ``{"external_id"}``, ``{"user_alias"}``, or ``{"email" or "phone", "prioritization"}``.
+            identifier_to_keep: Likewise.
+
+        Returns:
+            Whether it was queued.
+        """
+        update = {"identifier_to_merge": dict(identifier_to_merge), "identifier_to_keep": dict(identifier_to_keep)}
+        for what, identifier in update.items():
+            named = [key for key in ("external_id", "user_alias", "email", "phone") if identifier.get(key)]
+            if len(named) != 1:
+                raise InvalidArgumentError(f"{what} takes exactly one of external_id, user_alias, email, phone")
+        return self._queue_call("g", update)
+
+    def delete(self, external_ids: Iterable[str]) -> int:
+        """Delete users for good (``/users/delete``), 50 a request. Returns how many were queued."""
+        return sum(self._queue_call("d", check_name(external_id, "external_id")) for external_id in external_ids)
+
+    def set_subscription(
+        self,
+        group_id: str,
+        state: Literal["subscribed", "unsubscribed"],
+        *,
+        external_ids: Iterable[str] = (),
+        emails: Iterable[str] = (),
+        phones: Iterable[str] = (),
+        use_double_opt_in_logic: bool | None = None,
+    ) -> bool:
+        """Change subscription group states (``/v2/subscription/status/set``). Returns whether all was queued.
+
+        Raises:
+            InvalidArgumentError: The state is unknown, nobody is named, or emails and phones are mixed.
+        """
+        if state not in ("subscribed", "unsubscribed"):
+            raise InvalidArgumentError("state takes 'subscribed' or 'unsubscribed'")
+        users = {"external_ids": list(external_ids), "emails": list(emails), "phones": list(phones)}
+        if users["emails"] and users["phones"]:
+            raise InvalidArgumentError("one change takes emails or phones, not both")
+        if not any(users.values()):
+            raise InvalidArgumentError("a subscription change names at least one user")
+        change: JsonObject = {"subscription_group_id": check_name(group_id, "group_id"), "subscription_state": state}
+        if use_double_opt_in_logic is not None:
+            change["use_double_opt_in_logic"] = use_double_opt_in_logic
+        size = UserCallsDestination.MAX_OBJECTS
+        queued = True
+        for key, named in users.items():
+            for start in range(0, len(named), size):
+                queued &= self._queue_call("s", {**change, key: named[start : start + size]})
+        return queued

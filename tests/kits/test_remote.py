@@ -1,0 +1,299 @@
+"""Configuration from a server: fetched, kept, applied on the fly; what is wrong leaves what is in force."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typing_extensions import Self
+
+from mparticle_kit_braze import BrazeKit, ConfigurationError, MParticle, Problem, RemoteConfiguration
+from mparticle_kit_braze.kits.hashing import mp_hash
+from mparticle_kit_braze.kits.remote import ClientConfiguration
+from tests.kits.recording import RecordingKit
+from tests.support import ManualClock, run_python, wait_until
+
+KEY, SECRET = "config-key", "config-secret"
+
+
+class ConfigServer:
+    """Serves one document with an ETag, and answers 304 to who has it."""
+
+    def __init__(self) -> None:
+        self.document: Any = {"eks": []}
+        self.status = 200
+        self.requests: list[tuple[str, dict[str, str], int]] = []
+        self.wrong: list[str] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                server._answer(self)
+
+            def log_message(self, *args: Any) -> None:
+                """Keep standard error clean."""
+
+        class Quiet(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """A client that went away is part of the tests."""
+
+        self._http = Quiet(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        if "x-mp-signature" in headers:
+            path = handler.path.removeprefix("/config")
+            signed = f"GET\n{headers['date']}\n{path}".encode()
+            if headers["x-mp-signature"] != hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest():
+                self.wrong.append("signature")
+        body = self.document if isinstance(self.document, bytes) else json.dumps(self.document).encode()
+        etag = f'"{hashlib.sha256(body).hexdigest()[:12]}"'
+        status = 304 if self.status == 200 and headers.get("if-none-match") == etag else self.status
+        self.requests.append((handler.path, headers, status))
+        handler.send_response(status)
+        handler.send_header("ETag", etag)
+        handler.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        handler.send_header("Content-Length", "0" if status == 304 else str(len(body)))
+        handler.end_headers()
+        if status != 304:
+            handler.wfile.write(body)
+
+
+@pytest.fixture
+def server() -> Iterator[ConfigServer]:
+    with ConfigServer() as started:
+        yield started
+        assert started.wrong == []
+
+
+def remote(server: ConfigServer, **settings: Any) -> RemoteConfiguration:
+    return RemoteConfiguration(KEY, SECRET, **{"endpoint": server.url, "refresh_interval": 3600, **settings})
+
+
+def hiding(name: str) -> dict[str, Any]:
+    return {"eks": [{"id": 28, "as": {"n": name}, "hs": {"ec": {str(mp_hash(f"8{name}")): 0}}}]}
+
+
+def test_what_the_server_says_is_applied_while_running(server: ConfigServer) -> None:
+    """The first answer and every later one reach the kits; the request says who asks."""
+    server.document = {**hiding("A"), "stl": 5}
+    kit, source = RecordingKit(), remote(server, app_version="2.1")
+    with MParticle([kit], storage=":memory:", remote_configuration=source, environment="development") as client:
+        wait_until(lambda: kit.of("on_configuration_updated"))
+        client.log_event("A")
+        client.log_event("B")
+        assert client._sessions._timeout == 5
+        server.document = hiding("B")
+        source.refresh_soon()
+        wait_until(lambda: len(kit.of("on_configuration_updated")) == 2)
+        client.log_event("A")
+        client.log_event("B")
+    assert [event.name for (event,) in kit.of("log_event")] == ["B", "A"]
+    path, headers, _ = server.requests[0]
+    assert path.startswith(f"/config/v4/{KEY}/config?av=2.1&sv=")
+    assert (headers["x-mp-env"], headers["x-mp-kits"]) == ("1", "28")
+    assert "if-none-match" not in headers
+
+
+def test_an_unchanged_configuration_is_not_sent_again(server: ConfigServer, tmp_path: Path) -> None:
+    """The next start has it at once, and asks with what it has; 304 keeps it."""
+    server.document = hiding("A")
+    with MParticle([RecordingKit()], storage=tmp_path, remote_configuration=remote(server)) as client:
+        wait_until(lambda: client._remote is not None and client._remote._kept() is not None)
+    kit = RecordingKit()
+    with MParticle([kit], storage=tmp_path, remote_configuration=remote(server)) as client:
+        client.log_event("A")
+        client.log_event("B")
+        wait_until(lambda: len(server.requests) == 2)
+    assert [event.name for (event,) in kit.of("log_event")] == ["B"]
+    assert kit.names()[:2] == ["on_configuration_updated", "on_start"]  # told before it started
+    assert [status for _, _, status in server.requests] == [200, 304]
+    assert "if-modified-since" in server.requests[1][1]
+
+
+@pytest.mark.parametrize("change", ["age", "environment", "key"])
+def test_a_kept_configuration_that_does_not_apply_is_not_used(
+    server: ConfigServer, tmp_path: Path, change: str
+) -> None:
+    """One that is too old, or another environment's or key's, counts for nothing."""
+    clock = ManualClock()
+    server.document = hiding("A")
+    with MParticle([RecordingKit()], storage=tmp_path, remote_configuration=remote(server, clock=clock)) as client:
+        wait_until(lambda: client._remote is not None and client._remote._kept() is not None)
+    clock.advance(101)
+    server.status = 503
+    kit = RecordingKit()
+    key = "other" if change == "key" else KEY
+    source = RemoteConfiguration(key, endpoint=server.url, max_age=100 if change == "age" else None, clock=clock)
+    environment: Any = "development" if change == "environment" else "production"
+    with MParticle([kit], storage=tmp_path, remote_configuration=source, environment=environment) as client:
+        client.log_event("A")
+        wait_until(lambda: len(server.requests) == 2)
+    assert [event.name for (event,) in kit.of("log_event")] == ["A"]
+    assert "if-none-match" not in server.requests[1][1]
+
+
+@pytest.mark.parametrize(
+    ("status", "document"),
+    [
+        (400, {}),
+        (500, {}),
+        (302, {}),
+        (200, b"no JSON"),
+        (200, []),
+        (200, {}),
+        (200, {"eks": 5}),
+        (200, {"eks": [{"id": 28, "hs": 5}]}),
+        (200, b'{"eks": []}' + b" " * 5_000_000),
+    ],
+)
+def test_trouble_leaves_what_is_in_force(server: ConfigServer, tmp_path: Path, status: int, document: Any) -> None:
+    """A failing server or a malformed document changes nothing, on disk neither, and is reported."""
+    server.document = hiding("A")
+    kit, source = RecordingKit(), remote(server)
+    problems: list[Problem] = []
+    with MParticle([kit], storage=tmp_path, remote_configuration=source, on_error=problems.append) as client:
+        wait_until(lambda: source._kept() is not None)
+        kept = source._kept()
+        server.status, server.document = status, document
+        source.refresh_soon()
+        wait_until(lambda: problems)
+        client.log_event("A")
+        assert client.kit_is_active("Recording")
+        assert source._kept() == kept
+    assert kit.of("log_event") == []
+    assert {problem.code for problem in problems} == {"configuration_not_fetched"}
+    assert all(KEY not in problem.message for problem in problems)
+
+
+def test_the_interval(server: ConfigServer) -> None:
+    """It is fetched again and again, at the interval."""
+    with MParticle([RecordingKit()], storage=":memory:", remote_configuration=remote(server, refresh_interval=1)):
+        wait_until(lambda: len(server.requests) >= 2)
+
+
+def test_a_dead_server_holds_nothing_up(tmp_path: Path) -> None:
+    """The client starts and closes as ever; the trouble is reported."""
+    problems: list[Problem] = []
+    source = RemoteConfiguration(KEY, endpoint="http://127.0.0.1:9")
+    start = time.monotonic()
+    with MParticle([RecordingKit()], storage=tmp_path, remote_configuration=source, on_error=problems.append):
+        wait_until(lambda: problems)
+    assert time.monotonic() - start < 4
+
+
+def test_the_web_form(server: ConfigServer) -> None:
+    """Web pages' configuration comes from another path, in the other form, and may move a Braze kit."""
+    settings = {"apiKey": "new-key", "cluster": "127.0.0.1:9"}
+    server.document = {"kitConfigs": [{"moduleId": 28, "name": "Braze", "settings": settings, "eventNameFilters": []}]}
+    kit = BrazeKit("old-key", "http://127.0.0.1:9", profile="web")
+    source = RemoteConfiguration(KEY, form="web", endpoint=server.url)
+    with MParticle([kit], storage=":memory:", remote_configuration=source) as client:
+        wait_until(lambda: kit.settings.api_key == "new-key")
+        client.clear()
+        client.close(0)
+    path, headers, _ = server.requests[0]
+    assert path == f"/JS/v2/{KEY}/config?env=0"
+    assert "x-mp-env" not in headers
+
+
+def test_without_it_there_is_no_thread_and_no_code() -> None:
+    """A client that was not asked to fetch anything loads none of it."""
+    code = """
+        import sys, threading
+        from mparticle_kit_braze import LoggingKit, MParticle
+        with MParticle([LoggingKit()], storage=":memory:") as client:
+            client.log_event("A")
+            assert "mparticle_kit_braze.kits.remote" not in sys.modules
+            assert threading.active_count() == 1
+    """
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_goes_on_with_what_is_in_force(server: ConfigServer) -> None:
+    """A child fetches nothing, and closing does not wait for the parent's thread."""
+    server.document = hiding("A")
+    kit, source = RecordingKit(), remote(server)
+    with MParticle([kit], storage=":memory:", remote_configuration=source) as client:
+        wait_until(lambda: kit.of("on_configuration_updated"))
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                client.log_event("A")
+                client.log_event("B")
+                client.close()
+                status = 0 if [event.name for (event,) in kit.of("log_event")] == ["B"] else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["eks", "kitConfigs", "stl", "id", "as", "hs", "ec", "bk", "pr", "x"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(
+    JSON | st.binary(max_size=30) | st.fixed_dictionaries({"eks": st.lists(JSON, max_size=2), "stl": JSON}),
+    st.sampled_from(["mobile", "web"]),
+)
+def test_documents_read_or_raise_a_configuration_error(document: Any, form: Any) -> None:
+    """No document raises anything else, as an object or as text."""
+    for given_as in (document, document if isinstance(document, bytes) else json.dumps(document)):
+        try:
+            read = ClientConfiguration.read(given_as, form)
+        except ConfigurationError:
+            continue
+        assert read.session_timeout is None or read.session_timeout > 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"key": ""},
+        {"secret": 5},
+        {"form": "desktop"},
+        {"endpoint": "ftp://example.com"},
+        {"refresh_interval": 0},
+        {"refresh_interval": True},
+        {"max_age": -1},
+        {"timeout": 0},
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
+    """Each is named."""
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        RemoteConfiguration(**{"key": "k", **wrong})

@@ -1,0 +1,80 @@
+"""The runner itself: what it does with vectors that are not the usual ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .runner import Runner
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    with Runner() as shared:
+        yield shared
+
+
+def vector(*calls: dict[str, Any], profile: str = "native", **fields: Any) -> dict[str, Any]:
+    """A vector that expects nothing unless told otherwise."""
+    return {"name": "v", "profile": profile, "calls": list(calls), "expect": {}, **fields}
+
+
+def test_a_kit_that_refuses_its_configuration_sends_nothing(runner: Runner) -> None:
+    """That is no difference in itself: what matters is what arrives."""
+    refused = vector({"call": "log_event", "name": "E"}, profile="android", settings={"apiKey": ""})
+    assert runner.run(refused) == []
+    expected = {"events": [{"name": "ce", "data": {"n": "E"}}]}
+    assert [mismatch.path for mismatch in runner.run({**refused, "expect": expected})] == ["events[0]"]
+
+
+def test_a_wrong_call_sends_nothing_and_the_next_one_goes_on(runner: Runner) -> None:
+    """Wrong calls raise in Python; the originals refuse them in silence."""
+    found = runner.run(
+        vector(
+            {"call": "log_event", "name": ""},
+            {"call": "login", "identities": {"nickname": "x"}},
+            {"call": "log_commerce_event", "event": {"product_action": "click", "products": [{"name": "no price"}]}},
+            {"call": "set_opt_out", "value": None},
+            {"call": "log_event", "name": "E"},
+            identities={"nickname": "x"},
+            expect={"events": [{"name": "ce", "data": {"n": "E"}}]},
+        )
+    )
+    assert found == []
+
+
+def test_null_counts_as_absent(runner: Runner) -> None:
+    """Vectors may spell out what is not there, and amounts as texts."""
+    product = {"name": "Tea", "sku": None, "price": "4.5", "quantity": None}
+    event = {"product_action": "click", "products": [product], "transaction": None, "currency": None}
+    item = {"Name": "Tea", "Id": "Unknown", "Item Price": 4.5, "Quantity": 1, "Total Product Amount": 4.5}
+    found = runner.run(
+        vector(
+            {"call": "log_event", "name": "E", "type": None, "attributes": None},
+            {"call": "logout", "identities": None},
+            {"call": "log_commerce_event", "event": event},
+            {"call": "log_commerce_event", "event": {"product_action": "click", "products": None}},
+            {"call": "set_consent", "regulation": "ccpa", "purpose": None, "consented": True},
+            settings=None,
+            kit_config=None,
+            identities=None,
+            expect={
+                "events": [
+                    {"name": "ce", "data": {"n": "E"}},
+                    {"name": "ce", "data": {"n": "eCommerce - click - Item", "p": item}},
+                    {"name": "ce", "data": {"n": "eCommerce - click", "p": {"Currency Code": "USD"}}},
+                ]
+            },
+        )
+    )
+    assert found == []
+
+
+def test_a_year_given_by_its_distance_is_a_number(runner: Runner) -> None:
+    """In arguments as in what is expected."""
+    year = {"$year_minus": 30}
+    call = {"call": "set_user_attribute", "key": "born", "value": year}
+    assert runner.run(vector(call, expect={"attributes": [{"custom": {"born": year}}]})) == []
+    assert runner.run(vector(call, expect={"attributes": [{"custom": {"born": {"$year_minus": 31}}}]})) != []
