@@ -106,5 +106,5 @@ class Reporter:
         if self._on_error is not None:
             try:
                 self._on_error(problem)
-            except Exception:
+            except (Exception, SystemExit):  # sys.exit() would end our thread, not the program
                 self._logger.debug("on_error raised", exc_info=True)

@@ -24,6 +24,7 @@ GROUND = {
     "forks",
     "identity",
     "locks",
+    "overriding",
     "storage",
     "urls",
     "users",
@@ -31,12 +32,14 @@ GROUND = {
 }
 """What every room may stand on."""
 
-PLAIN_GROUND = {"_version", "clock", "diagnostics", "errors", "forks", "locks", "storage"}
+PLAIN_GROUND = {"_version", "clock", "diagnostics", "errors", "forks", "locks", "overriding", "storage"}
 """The part of the ground without a word of mParticle in it."""
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "": GROUND | {"client", "discovery", "idsync", "kits", "upload_kit", "braze_kit", "braze", "delivery"},  # the public names
-    "client": GROUND | {"discovery", "kits", "braze_kit", "delivery"},  # braze_kit: only MParticle.from_env, at the call
+    # __init__: the public names
+    "": GROUND | {"client", "discovery", "idsync", "kits", "upload_kit", "braze_kit", "braze", "delivery"},
+    # braze_kit: only MParticle.from_env, at the call
+    "client": GROUND | {"discovery", "kits", "braze_kit", "delivery"},
     "discovery": GROUND | {"kits", "braze_kit"},  # braze_kit: only for a configuration that asks for it
     "kits": GROUND | {"delivery"},
     "upload_kit": GROUND | {"kits", "delivery"},

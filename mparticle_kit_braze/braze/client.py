@@ -11,9 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..delivery import Delivery, DeliveryOptions, DeliveryReport, DeliveryStats, FlushResult
@@ -38,6 +36,9 @@ from .state import State
 from .user import BrazeUser
 from .validation.users import user_id_text
 from .validation.values import required_text
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Braze"]
 

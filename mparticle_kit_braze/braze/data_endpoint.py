@@ -20,7 +20,7 @@ from .device import describe_device
 from .encoding import compact, quote, to_bytes
 from .limits import RequestLimiter
 from .points import PointMeter
-from .request_body import contents, leading_of_one_user
+from .request_body import contents, json_object, leading_of_one_user
 from .server_config import is_newer
 from .state import State
 
@@ -159,7 +159,7 @@ class DataEndpoint:
         parts = [self._respond_with(user_id, alias, triggers), *carried.json_parts(), *self._about(notes, alias, now)]
         headers = self._headers(attempt, signature, asks=triggers is not None)
         state.values.update({**self._before_request(), "limiter": {**self._limiter.saved(), "epoch": state.epoch}})
-        return Request(f"{self._base_url}/data/", headers, b"{%b}" % b",".join(parts), used, notes)
+        return Request(f"{self._base_url}/data/", headers, json_object(parts), used, notes)
 
     def side_request(
         self,
@@ -193,7 +193,7 @@ class DataEndpoint:
         parts += self._about(notes, alias, now)
         usual = self._headers(attempt, signature, asks=False, data=False)
         state.values.update({"limiter": {**self._limiter.saved(), "epoch": state.epoch}})
-        return Request(f"{self._base_url}/{path}", {**usual, **headers}, b"{%b}" % b",".join(parts), 0, notes)
+        return Request(f"{self._base_url}/{path}", {**usual, **headers}, json_object(parts), 0, notes)
 
     def _notes(
         self,

@@ -33,6 +33,7 @@ _ONE_POINT_EVENTS = {
 }
 _FREE_FIELDS = frozenset({"user_id", "email_subscribe", "push_subscribe", "push_token", "custom"})
 _NAME_AT = len('{"name":"')
+_CUSTOM_EVENT = b'{"name":"ce"'
 _ECOMMERCE = b'"data":{"n":"ecommerce.'
 
 
@@ -94,17 +95,20 @@ class PointMeter:
 def event_points(payloads: Iterable[bytes]) -> Counter[str]:
     """Points by kind of events as they are stored."""
     points: Counter[str] = Counter()
+    custom_events = 0
     for payload in payloads:
+        if payload.startswith(_CUSTOM_EVENT):
+            custom_events += payload.find(_ECOMMERCE, 0, 80) < 0
+            continue
         code = payload[_NAME_AT : payload.find(b'"', _NAME_AT)]
-        if code == b"ce":
-            if payload.find(_ECOMMERCE, 0, 80) < 0:
-                points["custom_events"] += 1
-        elif code == b"ncam":
+        if code == b"ncam":
             points["attributes"] += _merge_points(payload)
         else:
             kind = _ONE_POINT_EVENTS.get(code)
             if kind is not None:
                 points[kind] += 1
+    if custom_events:
+        points["custom_events"] = custom_events
     return points
 
 

@@ -12,7 +12,7 @@ from .encoding import compact, to_bytes
 from .points import attribute_points, event_points
 from .sessions import ANONYMOUS_EVENT
 
-__all__ = ["ATTRIBUTES", "Contents", "contents", "leading_of_one_user"]
+__all__ = ["ATTRIBUTES", "Contents", "contents", "json_object", "leading_of_one_user"]
 
 ATTRIBUTES = "a"
 """The kind of record that holds an attribute object."""
@@ -43,10 +43,12 @@ class Contents(NamedTuple):
         return points
 
     def json_parts(self) -> list[bytes]:
-        """The members ``events`` and ``attributes`` of the body; one that is empty is left out."""
-        parts = []
-        if self.events:
-            parts.append(b'"events":[%b]' % b",".join(self.events))
+        """The members ``events`` and ``attributes`` of the body, to be joined by commas; an empty one is left out."""
+        # Member by member: a batch is copied once, into the body, and not on the way there too.
+        parts = list(self.events)
+        if parts:
+            parts[0] = b'"events":[' + parts[0]
+            parts[-1] += b"]"
         if self.attributes:
             parts.append(b'"attributes":%b' % to_bytes(compact(self.attributes)))
         return parts
@@ -60,24 +62,20 @@ def contents(records: Sequence[Record], *, adopter: str | None, alias: dict[str,
         adopter: Who takes the anonymous user's attributes, if anyone.
         alias: The mark on the anonymous user's events, if any.
     """
-    events = [record.payload for record in records if record.kind != ATTRIBUTES]
-    if alias is not None:
-        mark = b',"alias":%b}' % to_bytes(compact(alias))
-        events = [
-            record.payload[:-1] + mark if record.kind == ANONYMOUS_EVENT else record.payload
-            for record in records
-            if record.kind != ATTRIBUTES
-        ]
+    mark = None if alias is None else b',"alias":%b}' % to_bytes(compact(alias))
+    events: list[bytes] = []
     merged: dict[str | None, dict[str, Any]] = {}
     points = damaged = 0
-    for record in records:
-        if record.kind == ATTRIBUTES:
-            patch = _attributes(record)
-            if patch is None:
-                damaged += 1
-                continue
-            points += attribute_points(patch)
-            _merge(merged, patch, adopter)
+    for _, kind, payload in records:
+        if kind != ATTRIBUTES:
+            events.append(payload if mark is None or kind != ANONYMOUS_EVENT else payload[:-1] + mark)
+            continue
+        patch = _attributes(payload)
+        if patch is None:
+            damaged += 1
+            continue
+        points += attribute_points(patch)
+        _merge(merged, patch, adopter)
     objects = list(merged.values())
     return Contents(events, objects, points - sum(map(attribute_points, objects)), damaged)
 
@@ -94,12 +92,19 @@ def _merge(merged: dict[str | None, dict[str, Any]], patch: dict[str, Any], adop
         target.setdefault("custom", {}).update(custom)
 
 
-def _attributes(record: Record) -> dict[str, Any] | None:
+def _attributes(payload: bytes) -> dict[str, Any] | None:
     try:
-        patch = json.loads(record.payload)
+        patch = json.loads(payload)
     except (ValueError, RecursionError):
         return None
     return patch if isinstance(patch, dict) else None
+
+
+def json_object(members: list[bytes]) -> bytes:
+    """The JSON object with these members, at least one; the list is used up. Its text is copied once."""
+    members[0] = b"{" + members[0]
+    members[-1] += b"}"
+    return b",".join(members)
 
 
 def leading_of_one_user(records: Sequence[Record], adopter: str | None) -> tuple[str | None, int]:
@@ -115,7 +120,7 @@ def _user_of(record: Record, adopter: str | None) -> str | None:
     if record.kind == ANONYMOUS_EVENT:
         return None
     if record.kind == ATTRIBUTES:
-        user_id = (_attributes(record) or {}).get("user_id", adopter)
+        user_id = (_attributes(record.payload) or {}).get("user_id", adopter)
     else:
         # The last member of a stored event; a quote inside a text is always escaped.
         user_id = _text(record.payload[record.payload.rfind(_USER_KEY) + len(_USER_KEY) : -1])

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
-from typing_extensions import Self, Unpack, override
-
 from ..commerce import CommerceEvent
 from ..consent import ConsentState
 from ..delivery import DeliveryOptions, DeliveryStats, FlushResult
@@ -16,6 +14,7 @@ from ..events import Event, EventType, ScreenView
 from ..identity import IdentityType, User
 from ..kits.configuration import KitConfiguration
 from ..kits.kit import IdentityOperation, Kit, KitContext
+from ..overriding import override
 from .commerce import CustomEvent
 from .consent import apply_consent
 from .event_rules import EventRules
@@ -27,6 +26,8 @@ from .setting_values import IdentificationType
 from .settings import Settings
 
 if TYPE_CHECKING:  # the adapter is loaded when a client starts
+    from typing_extensions import Self, Unpack
+
     from ..braze import Braze
 
 __all__ = ["BrazeKit", "BrazeKitSettings"]

@@ -5,7 +5,6 @@ Every reader raises :class:`Rejected` with what the setting takes; ``settings.py
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import re
@@ -174,6 +173,8 @@ def parsed_json(text: str) -> Any:
     """JSON, possibly HTML-escaped or with its quotation marks escaped once too often; ``None`` if it is no JSON."""
     candidates = [text]
     if "&" in text:
+        import html  # noqa: PLC0415  # its table of entities is large, and seldom needed
+
         candidates.append(html.unescape(html.unescape(text)))
     candidates.extend(candidate.replace("\\", "") for candidate in tuple(candidates) if "\\" in candidate)
     parsed = (_json_or_none(candidate) for candidate in candidates)

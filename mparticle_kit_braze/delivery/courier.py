@@ -254,7 +254,7 @@ class Courier:
             return
         try:
             self._on_delivery(report)
-        except Exception as error:  # noqa: BLE001  (the host's code)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (the host's code)
             self._reporter.report(
                 "callback_failed", f"on_delivery raised {type(error).__name__}", key="on_delivery", exception=error
             )

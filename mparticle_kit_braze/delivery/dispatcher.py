@@ -7,7 +7,9 @@ interrupted or a forking thread could hold.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import threading
 from collections.abc import Callable
 
@@ -87,6 +89,7 @@ class Dispatcher:
         """Begin anew, without a thread; also in a forked child."""
         self.exchanges.clear()
         self.flushes.reset()
+        self._pid = os.getpid()
         self._wakeup = Wakeup()
         self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -119,6 +122,11 @@ class Dispatcher:
             # the next one tries again.
             self._thread = None
             self._intake.idle = True
+        except BaseException:
+            if thread.ident is None:  # KeyboardInterrupt came before it began
+                self._thread = None
+                self._intake.idle = True
+            raise
         else:
             self._on_start()
 
@@ -147,12 +155,13 @@ class Dispatcher:
     def wait_for(self, ticket: Ticket, timeout: float | None) -> bool:
         """Wait for a flush to be over; false at the time-out, or if the thread has ended."""
         thread = self._thread
-        if thread is None or not thread.is_alive():  # a forked child that nobody told of the fork
+        if thread is None or self._pid != os.getpid():  # a forked child that nobody told of the fork
             return ticket.done.wait(0)
         if timeout is not None:
             return ticket.done.wait(timeout)
         while not ticket.done.wait(1.0):
-            if not thread.is_alive():
+            # Not is_alive(): before Python 3.13 one that KeyboardInterrupt cuts short takes a thread for dead for ever.
+            if self._thread is not thread:
                 return ticket.done.wait(0)
         return True
 
@@ -173,7 +182,7 @@ class Dispatcher:
         if thread is threading.current_thread():
             return False
         thread.join(timeout)
-        return not thread.is_alive()
+        return self._thread is None
 
     def next_attempt(self) -> float | None:
         """Wall-clock time of the next planned request."""
@@ -189,10 +198,11 @@ class Dispatcher:
                 self._turn()
             except OutboxBusyError:
                 self._try_later()
-            except Exception as error:  # noqa: BLE001  (a fault of ours must not end delivery for good)
-                self._reporter.report(
-                    "dispatcher_failed", f"Delivery failed ({type(error).__name__}): {error}", exception=error
-                )
+            except BaseException as error:  # noqa: BLE001  (no fault of ours, and no sys.exit() of a callback, ends delivery)
+                with contextlib.suppress(BaseException):  # a logging handler may raise it once more
+                    self._reporter.report(
+                        "dispatcher_failed", f"Delivery failed ({type(error).__name__}): {error}", exception=error
+                    )
                 self.flushes.end_all(self._backlog.queued)
                 self._try_later()
             if self._finishing and not self._requested:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing_extensions import override
-
 from ..locks import ForkSafeLock
+from ..overriding import override
 
 __all__ = ["Guard"]
 

@@ -30,7 +30,7 @@ DEAD_LETTER_LIMIT = 10_000
 ROWS = 64
 """Rows inserted by one statement. SQLite works on a statement without holding up the other threads of the process."""
 
-INSERT_ROWS = "INSERT INTO records VALUES " + ", ".join(f"(?1 + {row}, ?2, ?{row + 3})" for row in range(ROWS))
+INSERT_ROWS = f"INSERT INTO records VALUES {', '.join(f'(?1 + {row}, ?2, ?{row + 3})' for row in range(ROWS))}"  # noqa: S608
 
 COMPACT_PAGES = 4096
 """An emptied file with more free pages than this is given back to the file system."""
@@ -176,7 +176,9 @@ class Outbox:
         for start in range(0, whole_groups, ROWS):
             connection.execute(INSERT_ROWS, (first + start, time, *frames[start : start + ROWS]))
         rest = enumerate(frames[whole_groups:], first + whole_groups)
-        connection.executemany("INSERT INTO records VALUES (?, ?, ?)", [(number, time, frame) for number, frame in rest])
+        connection.executemany(
+            "INSERT INTO records VALUES (?, ?, ?)", [(number, time, frame) for number, frame in rest]
+        )
         connection.execute(
             "UPDATE totals SET next_id = next_id + ?, records = records + ?, bytes = bytes + ?",
             (len(frames), len(frames), sum(map(len, frames))),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .destination import Request, Response
 
@@ -32,6 +32,7 @@ class Transport:
     def __init__(self, connect_timeout: float, read_timeout: float) -> None:
         self._timeouts = (connect_timeout, read_timeout)
         self._session: requests.Session | None = None
+        self._environments: dict[str, dict[str, Any]] = {}
 
     def send(self, request: Request) -> Response:
         """Post a request; the answer says by status 0 that there was none, and why."""
@@ -61,12 +62,23 @@ class Transport:
             timeout=self._timeouts,
             allow_redirects=False,
             stream=True,
+            **self._environment(self._session, request.url),
         )
         try:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return Response(answer.status_code, headers, self._body(answer))
         finally:
             answer.close()
+
+    def _environment(self, session: requests.Session, url: str) -> dict[str, Any]:
+        """What the process's environment says about proxies and certificates: asked once, for it takes its time."""
+        known = self._environments.get(url)
+        if known is None:
+            session.trust_env = True
+            settings = session.merge_environment_settings(url, {}, True, None, None)
+            known = self._environments[url] = {"proxies": settings["proxies"], "verify": settings["verify"]}
+            session.trust_env = False
+        return known
 
     def _body(self, answer: requests.Response) -> bytes:
         """The body, or as much of it as came: the status has been said, a cut body does not unsay it."""

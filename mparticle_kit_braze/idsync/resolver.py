@@ -100,16 +100,21 @@ class IDSyncResolver:
             self._base, self._alias_base = HOST, ALIAS_HOST
         self._clock = clock
         self._transport = Transport(connect_timeout, read_timeout)
-        self._worker = Worker("mparticle_kit_braze.idsync", first_wait=first_wait)
+        self._first_wait = first_wait
+        self._worker = self._new_worker()
         self._environment: Literal["production", "development"] = "production"
         self._values: KeyValues | None = None
         self._reporter = Reporter()
 
     def open(self, storage: Storage, reporter: Reporter, environment: Literal["production", "development"]) -> None:
         """The client hands over where to remember things, where trouble goes, and its environment."""
+        self._worker = self._new_worker()  # that of a client it has been given to before is closed
         self._values = storage.key_values("idsync")
         self._reporter = reporter
         self._environment = environment
+
+    def _new_worker(self) -> Worker:
+        return Worker("mparticle_kit_braze.idsync", first_wait=self._first_wait)
 
     def close(self) -> None:
         """End the thread; requests that have no answer yet are given up."""

@@ -133,6 +133,8 @@ class Coordinator:
         room = self._room
         if room is None or not room.waiting or self._replaying == threading.get_ident():
             return False
+        if room.forked():  # the answer that the parent awaits will not come here
+            self._turn.run(self.identification.begin)
         return room.keep(call, arguments)
 
     def _release(self) -> None:
@@ -190,7 +192,7 @@ class Coordinator:
 
     def enter_foreground(self) -> None:
         """The app came to the foreground, which begins a session unless one lasts."""
-        if not self.opted_out:
+        if not (self.opted_out or self.waiting):
             self.sessions.activity()
         self._turn.run(lambda: self._kits.application_moved(foreground=True))
 

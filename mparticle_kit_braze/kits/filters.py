@@ -50,8 +50,14 @@ class HiddenKeys(dict[str, bool]):
         """The values whose keys are not hidden, as a dict of their own; the same object if that is all of them."""
         for key in values:
             if self[key]:
-                return {other: value for other, value in values.items() if not self[other]}
-        return values
+                break
+        else:
+            return values
+        visible = dict(values)
+        for key in values:
+            if self[key]:
+                del visible[key]
+        return visible
 
 
 class RuleMatcher:

@@ -138,6 +138,7 @@ class RemoteConfiguration:
         self, storage: Storage, reporter: Reporter, *, environment: str, kit_ids: Sequence[int]
     ) -> ClientConfiguration | None:
         """The client hands over what is needed; returns the configuration kept on disk, if it may be used."""
+        self._closed, self._wakeup = False, Wakeup()  # it may have been given to a client before
         self._values = storage.key_values("configuration")
         self._reporter = reporter
         self._environment = environment

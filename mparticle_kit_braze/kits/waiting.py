@@ -6,6 +6,7 @@ core's queue before its first configuration, with room for more than its ten.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -33,6 +34,7 @@ MOST_CALLS = 1000
 """Calls that come to a full room are lost, as on Android; it is reported."""
 
 PREFIX = "call."
+"""Keys are ``call.<number>.<mark>``: processes that share the file must not overwrite each other's."""
 
 
 class WaitingRoom:
@@ -51,26 +53,39 @@ class WaitingRoom:
         self._reporter = reporter
         self._lock = ForkSafeLock()
         self._keys = deque(sorted(values.items(PREFIX)))
-        self._next = 1 + max((int(key[len(PREFIX) :]) for key in self._keys if key[len(PREFIX) :].isdigit()), default=0)
+        self._next = 1 + max(map(number_of, self._keys), default=0)
+        self._mark = os.urandom(4).hex()
+        self._pid = os.getpid()
         self.waiting = False
 
     def keep(self, call: str, arguments: Sequence[Any]) -> bool:
         """Keep a call if calls must wait; false if they need not."""
-        entry = {"call": call, "arguments": [to_json(argument) for argument in arguments]}
         with self._lock.held:
             if not self.waiting:
                 return False
             full = len(self._keys) >= MOST_CALLS
-            if not full:
-                key = f"{PREFIX}{self._next:012}"
-                self._next += 1
-                self._keys.append(key)
+            key = f"{PREFIX}{self._next:012}.{self._mark}"
+            self._next += 1
         if full:
             self._reporter.report(
                 "waiting_full", f"More than {MOST_CALLS} calls wait for the first user; this one is lost", key=call
             )
-        else:
-            self._values.set(key, entry)
+            return True
+        self._values.set(key, {"call": call, "arguments": [to_json(argument) for argument in arguments]})
+        with self._lock.held:
+            kept = self.waiting
+            if kept:
+                self._keys.append(key)
+        if not kept:  # the user became known meanwhile
+            self._values.delete(key)
+        return kept
+
+    def forked(self) -> bool:
+        """Whether this is a forked child that asks for the first time: its calls wait under names of their own."""
+        if self._pid == os.getpid():
+            return False
+        self._pid = os.getpid()
+        self._mark = os.urandom(4).hex()
         return True
 
     def clear(self) -> None:
@@ -86,7 +101,7 @@ class WaitingRoom:
     def release(self, replay: Callable[[str, list[Any]], object]) -> bool:
         """Hand on what waits by now, in order. True if nothing did: then calls need not wait any more."""
         with self._lock.held:
-            keys = list(self._keys)
+            keys = sorted(self._keys)
             self._keys = deque()
             if not keys:
                 self.waiting = False
@@ -96,6 +111,12 @@ class WaitingRoom:
             if call is not None:
                 replay(*call)
         return False
+
+
+def number_of(key: str) -> int:
+    """The number in a key; 0 if it has none."""
+    number = key[len(PREFIX) :].partition(".")[0]
+    return int(number) if number.isascii() and number.isdigit() else 0
 
 
 def read_call(entry: Any) -> tuple[str, list[Any]] | None:

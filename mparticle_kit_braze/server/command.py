@@ -44,11 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             BrazeRest(key, options.instance, settings=settings, storage=storage) as rest,
             _error_file(options.errors) as file,
         ):
-            values = storage.key_values("imports")
             run = FileImport(
                 options.file,
                 rest,
-                values=values,
+                storage=storage,
                 file_format=options.format,
                 on_progress=progress.show,
                 on_problem=lambda problem: _write(file, problem),
@@ -56,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report = run.run(stall_timeout=options.stall_timeout)
             dead = len(rest.dead_letters())
             points = rest.data_points()
-            values.close()
     except (MParticleError, OSError) as error:
         return _fail(str(error))
     progress.end()

@@ -7,6 +7,7 @@ public for server-to-server.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from ..commerce import CommerceEvent, Impression, Product, ProductAction, Promot
 from .attributes import Refuse
 from .settings import ServerSettings
 from .validation import EVENT_RESERVED, PURCHASE_RESERVED
-from .values import MAX_TEXT, JsonObject, UnsupportedValueError, scalar, strip_dollar, typed
+from .values import MAX_TEXT, JsonObject, UnsupportedValueError, detect, scalar, strip_dollar, typed
 
 __all__ = ["CommerceObjects", "commerce_objects", "event_properties"]
 
@@ -54,22 +55,30 @@ def event_properties(
     for key, value in (attributes or {}).items():
         if value is None:
             continue
-        name = strip_dollar(key)
+        name, problem = _property_name(key, reserved)
         try:
-            properties[name] = _property(settings, name, value, reserved)
+            if problem:
+                raise UnsupportedValueError(problem)
+            properties[name] = _property(settings, value)
         except UnsupportedValueError as error:
             refuse(name[:40], str(error))
     return properties
 
 
-def _property(settings: ServerSettings, name: str, value: Any, reserved: frozenset[str]) -> str | int | float | bool:
+@functools.lru_cache(maxsize=2048)
+def _property_name(key: str, reserved: frozenset[str]) -> tuple[str, str]:
+    """The name a property goes by, and what is wrong with it (or nothing). The same few keys come again and again."""
+    name = strip_dollar(key)
     if not name.strip():
-        raise UnsupportedValueError("its key is empty")
+        return name, "its key is empty"
     if len(name) > MAX_TEXT:
-        raise UnsupportedValueError(f"its key has more than {MAX_TEXT} characters")
-    if name in reserved:
-        raise UnsupportedValueError("its key is reserved by Braze")
-    converted = typed(value, settings.event_typing)
+        return name, f"its key has more than {MAX_TEXT} characters"
+    return name, "its key is reserved by Braze" if name in reserved else ""
+
+
+def _property(settings: ServerSettings, value: Any) -> str | int | float | bool:
+    typing = settings.event_typing
+    converted = (detect(value) if typing == "detected" else value) if type(value) is str else typed(value, typing)
     if isinstance(converted, str) and len(converted) > MAX_TEXT:
         raise UnsupportedValueError(f"has more than {MAX_TEXT} characters")
     return converted

@@ -70,7 +70,7 @@ def read_lines(file: BinaryIO, *, first_number: int = 1, max_bytes: int = 1_000_
             if end == len(raw):
                 raw = raw.removeprefix(b"\xef\xbb\xbf")
             try:
-                yield FileLine(number, end, raw.rstrip(b"\r\n").decode("utf-8"))
+                yield FileLine(number, end, raw.rstrip(b"\r\n").decode())
             except UnicodeDecodeError as error:
                 yield FileLine(number, end, None, f"the line is not UTF-8 (byte {error.start + 1})")
         number += 1
@@ -89,9 +89,14 @@ def csv_rows(lines: Iterator[FileLine], delimiter: str = ",", columns: int | Non
         line = pending.popleft() if pending else next(lines, None)
         if line is None:
             return
-        if line.text is None:
+        text = line.text
+        if text is None:
             yield CsvRow(line.number, line.number, line.end, None, line.problem)
-        elif line.text.strip():
+        elif not text or text.isspace():
+            continue
+        elif _is_plain(text):
+            yield CsvRow(line.number, line.number, line.end, text.split(delimiter))
+        else:
             yield _row(line, lines, pending, delimiter, columns)
 
 
@@ -103,7 +108,7 @@ def _row(
     text = first.text or ""
     while True:
         try:
-            (values,) = csv.reader([text], delimiter=delimiter, strict=True)
+            values = _parse(text, delimiter)
         except (csv.Error, ValueError) as error:
             problem = str(error)
         else:
@@ -122,3 +127,16 @@ def _row(
             pending.appendleft(following)
         pending.extendleft(reversed(taken[1:]))
         return CsvRow(first.number, first.number, first.end, None, f"the line is not CSV ({problem})")
+
+
+def _parse(text: str, delimiter: str) -> list[str]:
+    """The values of one record."""
+    if _is_plain(text):
+        return text.split(delimiter)
+    (values,) = csv.reader([text], delimiter=delimiter, strict=True)
+    return values
+
+
+def _is_plain(text: str) -> bool:
+    """Whether splitting at the delimiters is all there is to do."""
+    return '"' not in text and "\r" not in text and "\0" not in text

@@ -17,6 +17,7 @@ from .values import MAX_TEXT, JsonObject, UnsupportedValueError, compact_json, i
 __all__ = [
     "CONTROL_KEYS",
     "EVENT_RESERVED",
+    "FINE",
     "MAX_PAYLOAD",
     "PURCHASE_RESERVED",
     "SUBSCRIPTION_STATES",
@@ -65,6 +66,10 @@ class Finding:
     warnings: tuple[str, ...] = ()
 
 
+FINE = Finding()
+"""Nothing was found."""
+
+
 class _BrokenError(Exception):
     def __init__(self, rule: str, where: str = "") -> None:
         super().__init__(rule, where)
@@ -84,7 +89,8 @@ def check(array: ArrayName, item: object, *, array_limit: int = 500) -> Finding:
         The first broken rule in a fixed order, or none, and the warnings.
     """
     try:
-        return Finding(warnings=_checked(array, item, array_limit))
+        warnings = _checked(array, item, array_limit)
+        return Finding(warnings=warnings) if warnings else FINE
     except _BrokenError as broken:
         return Finding(broken.rule, broken.where)
 
@@ -100,6 +106,10 @@ def _checked(array: ArrayName, item: object, array_limit: int) -> tuple[str, ...
 
 # -- identifiers --------------------------------------------------------------------------------------------------
 def _check_identifier(item: Mapping[str, Any]) -> None:
+    if "user_alias" not in item and "braze_id" not in item:
+        value = item.get("external_id")
+        if type(value) is str and 0 < len(value) <= MAX_EXTERNAL_ID // 4:  # the common case, at once
+            return
     given = [key for key in IDENTIFIERS if key in item and item[key] not in (None, "")]
     if len(given) > 1:
         raise _BrokenError("two_identifiers", given[1])
@@ -238,10 +248,17 @@ def _properties(item: Mapping[str, Any]) -> JsonObject:
 def _check_properties(properties: Mapping[str, Any], reserved: frozenset[str]) -> tuple[str, ...]:
     nested = False
     for key, value in properties.items():
-        _check_key(key)
+        if type(key) is not str or not key or len(key) > MAX_TEXT or key[0] == "$" or key[0].isspace():
+            _check_key(key)  # only then is it worth a call
         if key in reserved:
             raise _BrokenError("reserved_key", key)
-        if isinstance(value, str):
+        kind = type(value)
+        if kind is str:
+            if len(value) > MAX_TEXT:
+                raise _BrokenError("value_too_long", key)
+        elif kind is int or kind is bool or kind is float:
+            continue
+        elif isinstance(value, str):
             _check_text(key, value)
         elif isinstance(value, (list, Mapping)):
             nested = True

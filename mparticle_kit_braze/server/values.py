@@ -34,6 +34,8 @@ MAX_TEXT = 255
 _LONG = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
+_TYPED_BEGINNINGS = frozenset("0123456789+-.tTfF")
+"""What the text of a number or a boolean begins with."""
 
 # The forms the REST API reads as a time; everything else stays text.
 _TIME = re.compile(
@@ -46,7 +48,10 @@ _TIME = re.compile(
     re.VERBOSE,
 )
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_COMMON_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z").fullmatch
+
+# Without the check for circles: those end in a RecursionError.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
 class UnsupportedValueError(Exception):
@@ -60,7 +65,7 @@ def compact_json(value: Any) -> bytes:
         UnsupportedValueError: It holds something JSON does not know.
     """
     try:
-        text = _ENCODER.encode(value)
+        text = _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedValueError("cannot be written as JSON") from error
     return text.encode("utf-8", "replace")
@@ -93,7 +98,7 @@ def iso_time(moment: float | dt.datetime) -> str:
 
 def is_time_text(value: object) -> bool:
     """Whether the REST API reads this as a time."""
-    return isinstance(value, str) and _TIME.fullmatch(value) is not None
+    return isinstance(value, str) and (_COMMON_TIME(value) or _TIME.fullmatch(value)) is not None
 
 
 def detect(text: str) -> str | int | float | bool:
@@ -102,6 +107,8 @@ def detect(text: str) -> str | int | float | bool:
     Source: mParticle's Braze page, Enable API Custom Attribute Type Detection.
     """
     trimmed = text.strip()
+    if trimmed[:1] not in _TYPED_BEGINNINGS:  # most texts are just that
+        return text
     lowered = trimmed.lower()
     if lowered in ("true", "false"):
         return lowered == "true"
@@ -124,9 +131,11 @@ def scalar(value: Any) -> str | int | float | bool:
     Raises:
         UnsupportedValueError: It has no such form (a mapping, a list, ``None``, not-a-number).
     """
+    if type(value) is str or value is True or value is False:
+        return value
     if isinstance(value, enum.Enum):
         return scalar(value.value)
-    if isinstance(value, (str, bool)):
+    if isinstance(value, str):
         return value
     if isinstance(value, int):
         return int(value)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -24,7 +22,7 @@ from . import events as bodies
 from .batches import MAX_BATCH_BYTES, MAX_REQUEST_BYTES, Envelope, encode
 from .destination import EventsApi
 from .pods import resolve_pod
-from .values import MAX_KEY, UnfitError, list_of, milliseconds, scalar, text
+from .values import MAX_KEY, UnfitError, list_of, milliseconds, random_id, scalar, text
 
 __all__ = ["MParticleUploadKit"]
 
@@ -116,9 +114,7 @@ class MParticleUploadKit(Kit):
             fields = {"environment": context.environment, "sdk_version": __version__}
             if self._application:
                 fields["application_info"] = self._application  # type: ignore[assignment]
-            envelope = Envelope(
-                str(values.set_default("device_id", str(uuid.UUID(bytes=os.urandom(16), version=4)))), fields
-            )
+            envelope = Envelope(str(values.set_default("device_id", random_id())), fields)
             destination = EventsApi(
                 self._url, *self._credentials, envelope=envelope, values=values, reporter=context.reporter
             )
@@ -164,7 +160,7 @@ class MParticleUploadKit(Kit):
             raise MParticleError("The upload kit has not been started; give it to an MParticle client first")
         data = body["data"]
         data["timestamp_unixtime_ms"] = milliseconds(self._time() if moment is None else moment)
-        data["source_message_id"] = str(uuid.UUID(bytes=os.urandom(16), version=4))
+        data["source_message_id"] = random_id()
         current = session or self._context.sessions.current
         if current is not None:
             data["session_uuid"] = current.id
@@ -330,7 +326,11 @@ class MParticleUploadKit(Kit):
 
     def close(self, timeout: float) -> FlushResult | None:
         """Flush and release threads and files."""
-        return None if self._delivery is None else self._delivery.close(timeout)
+        if self._delivery is None or self._context is None:
+            return None
+        result = self._delivery.close(timeout)
+        self._context.storage.key_values("upload").close()
+        return result
 
     def clear(self) -> int:
         """Discard what is queued."""

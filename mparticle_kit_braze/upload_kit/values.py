@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import math
 import numbers
+import os
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-__all__ = ["Refuse", "amount", "attributes_of", "list_of", "milliseconds", "scalar", "text"]
+__all__ = ["Refuse", "amount", "attributes_of", "list_of", "milliseconds", "random_id", "scalar", "text"]
 
 MAX_ATTRIBUTES = 100
 MAX_KEY = 256
@@ -29,6 +30,12 @@ Refuse = Callable[[str, str], None]
 
 class UnfitError(Exception):
     """A value has no place in the Events API; the message says why."""
+
+
+def random_id() -> str:
+    """A random UUID (version 4), made of bytes: several times as quick as :mod:`uuid`."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def milliseconds(seconds: float) -> int:
@@ -67,6 +74,16 @@ def scalar(value: Any, *, longest: int = MAX_VALUE) -> Any:
             raise UnfitError("is no finite number")
         return number
     raise UnfitError(f"is of type {type(value).__name__}")
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value goes as it is: the usual case, decided at once."""
+    kind = value.__class__
+    if kind is str:
+        return len(value) <= MAX_VALUE and bool(value.isascii())
+    if kind is int:
+        return bool(-MAX_INTEGER <= value < MAX_INTEGER)
+    return value is None or kind is bool or (kind is float and bool(math.isfinite(value)))
 
 
 def amount(value: Any) -> int | float | None:
@@ -109,11 +126,11 @@ def attributes_of(attributes: Mapping[str, Any], refuse: Refuse) -> dict[str, An
     """
     taken: dict[str, Any] = {}
     for key, value in attributes.items():
-        if value.__class__ is str and len(value) <= MAX_VALUE and value.isascii() and len(key) <= MAX_KEY:
-            fit = value  # the usual case, at once
-        elif len(key) > MAX_KEY:
+        if len(key) > MAX_KEY:
             refuse(key[:40], f"its name is longer than {MAX_KEY} characters")
             continue
+        if is_plain(value):
+            fit = value
         else:
             try:
                 fit = scalar(value)

@@ -135,7 +135,7 @@ def fork_stuck(url: str, directory: str, _: str) -> None:
     held, enough = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with delivery._engine.guard:
+        with delivery._engine.guard.held:
             held.set()
             enough.wait(20)
 

@@ -505,3 +505,22 @@ def test_a_misspelt_public_name_is_an_attribute_error() -> None:
     """Names are loaded on demand; those that are not there are missing as in any module."""
     with pytest.raises(AttributeError, match="MParticles"):
         mparticle_kit_braze.MParticles  # type: ignore[attr-defined]  # noqa: B018  # the point
+
+
+def test_what_is_not_used_is_not_loaded() -> None:
+    """A client with a Braze kit that logs and identifies loads none of the pieces that it was not asked for."""
+    code = """
+        import sys
+        from mparticle_kit_braze import BrazeKit, MParticle
+        client = MParticle([BrazeKit("key", "http://127.0.0.1:9")], storage=":memory:")
+        client.log_event("A", attributes={"a": 1})
+        client.login(customer_id="c")
+        client.clear()
+        client.close(0)
+        unused = "discovery idsync kits.logging_kit kits.projections kits.remote kits.reports kits.user_handle"
+        unused += " kits.waiting sandbox server upload_kit urls"
+        loaded = {f"mparticle_kit_braze.{name}" for name in unused.split()} & set(sys.modules)
+        sys.exit(", ".join(sorted(loaded)) or 0)
+    """
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""What every fault test gets: an endpoint, a storage directory, and a way to make clients that are closed at the end."""
+"""What every fault test gets: an endpoint, a storage directory, and clients that are closed at the end."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import socketserver
 import struct
@@ -57,6 +56,7 @@ class Problems:
         self.all: list[Problem] = []
 
     def __call__(self, problem: Problem) -> None:
+        """One more."""
         self.all.append(problem)
 
     @property
@@ -227,7 +227,9 @@ def run_worker(
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
-            raise AssertionError(f"{scenario} did not end within {timeout} s; it said {out[-500:]!r} {err[-2000:]!r}") from None
+            raise AssertionError(
+                f"{scenario} did not end within {timeout} s; it said {out[-500:]!r} {err[-2000:]!r}"
+            ) from None
     assert err == stderr
     assert process.returncode == 0, out
     return out
@@ -245,4 +247,4 @@ def doubled(numbers: Sequence[int]) -> set[int]:
 
 def mode_of(path: Path) -> int:
     """The permissions of a file."""
-    return os.stat(path).st_mode & 0o777
+    return path.stat().st_mode & 0o777

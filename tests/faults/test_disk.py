@@ -38,10 +38,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_disk_that_fills_up_and_empties(
-    make: Make, sandbox: Sandbox, problems: Problems, small_disk: Path
-) -> None:
-    """Everything accepted is delivered once, from memory what the disk does not take; it is said; the disk is used again."""
+def test_a_disk_that_fills_up_and_empties(make: Make, sandbox: Sandbox, problems: Problems, small_disk: Path) -> None:
+    """Everything accepted is delivered once, from memory what the disk does not take, and said."""
     filler = small_disk / "somebody-else"
     client = make(storage=small_disk / "state")
     prime(client, sandbox)
@@ -208,7 +206,7 @@ def test_a_directory_becomes_read_only_between_starts(
 def test_databases_locked_for_long(
     make: Make, sandbox: Sandbox, problems: Problems, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While another program holds every database no call waits for it, and nothing is lost; afterwards all is sent once."""
+    """While another program holds every database no call waits for it; afterwards all is sent once."""
     monkeypatch.setattr("mparticle_kit_braze.delivery.schema.BUSY_TIMEOUT", 0.1)  # 2 s, on its own thread
     client = make(flush_interval=0.05)
     prime(client, sandbox)
@@ -309,14 +307,20 @@ def test_damage_at_every_page(make: Make, sandbox: Sandbox, state: Path, tmp_pat
 def damage(path: Path, start: int, seed: int) -> None:
     """Flip bytes at the head and in the middle of a page."""
     content = bytearray(path.read_bytes())
-    for position in (*range(start, start + 8), *range(start + 100 + seed % 7, start + 160), *range(start + 2000, start + 2064)):
+    for position in (
+        *range(start, start + 8),
+        *range(start + 100 + seed % 7, start + 160),
+        *range(start + 2000, start + 2064),
+    ):
         if position < len(content):
             content[position] ^= 0xA5
     path.write_bytes(content)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"this was a database once" * 1000, bytes(8192)])
-def test_a_file_that_is_no_database(make: Make, sandbox: Sandbox, problems: Problems, state: Path, content: bytes) -> None:
+def test_a_file_that_is_no_database(
+    make: Make, sandbox: Sandbox, problems: Problems, state: Path, content: bytes
+) -> None:
     """Whatever stands in place of the stored files, the client works, and keeps what it found for rescue."""
     client = make()
     prime(client, sandbox)

@@ -13,7 +13,7 @@ import pytest
 from mparticle_kit_braze import MParticle
 from mparticle_kit_braze.sandbox import Sandbox
 
-from .support import ids, log, run_worker
+from .support import ids, log, run_worker, start_worker
 
 Make = Callable[..., MParticle]
 
@@ -48,7 +48,7 @@ def test_forks_while_other_threads_hold_locks(sandbox: Sandbox, state: Path) -> 
 
 
 def test_preforked_workers(make: Make, sandbox: Sandbox, state: Path) -> None:
-    """A client made, used and closed before its workers: they deliver at their end, and the stored state stays whole."""
+    """A client made and closed before its workers: they deliver at their end, and the stored state stays whole."""
     said = run_worker("preload", sandbox, state, 4)
     assert ast.literal_eval(said) == [0, 0, 0, 0]
     client = make()
@@ -60,6 +60,26 @@ def test_preforked_workers(make: Make, sandbox: Sandbox, state: Path) -> None:
     assert databases_are_sound(state)
     assert client.current_user is not None
     assert {f"worker-{number}" for number in range(1, 5)} <= set(client.current_user.attributes)
+
+
+def test_stored_state_outlives_a_fork(make: Make, sandbox: Sandbox, state: Path) -> None:
+    """A child whose parent closed its client, beside a third process on the directory: what each stores stays stored.
+
+    SQLite loses writes, and files, when a connection that was open at a fork has its twin closed.
+    """
+    with start_worker("outlive", sandbox, state) as parent:
+        assert parent.stdout is not None
+        assert parent.stdin is not None
+        assert parent.stdout.readline() == "set\n"
+        between = make()
+        between.set_user_attribute("third", "was here in between")
+        between.close(timeout=10)
+        out, err = parent.communicate("go\n", timeout=30)
+    assert (parent.returncode, out, err) == (0, "", "")
+    user = make().current_user
+    assert user is not None
+    assert {"parent", "child", "third", "child_again"} <= set(user.attributes)
+    assert databases_are_sound(state)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

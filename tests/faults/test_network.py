@@ -19,7 +19,6 @@ import pytest
 
 from mparticle_kit_braze import MParticle
 from mparticle_kit_braze.sandbox import Reply, Sandbox
-
 from tests.support import wait_until
 
 from .support import BEHAVIOURS, Problems, ids, log, misbehaving, prime
@@ -50,9 +49,7 @@ def test_an_endpoint_out_of_order_and_back(
     assert len(warnings_of(caplog)) == 1
 
 
-def test_a_status_of_failure_storms_and_ends(
-    make: Make, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_status_of_failure_storms_and_ends(make: Make, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     """Attempts are counted up in the header, and the attempt after a success is the first again."""
     client = make(flush_interval=0.05)
     prime(client, sandbox)
@@ -144,7 +141,7 @@ def test_retry_after_is_a_minimum(make: Make, sandbox: Sandbox) -> None:
     assert client.flush(timeout=0.2).kept == 1
     assert len(sandbox.requests) == before + 1
     assert sandbox.wait_for(lambda: ids(sandbox) == [1], 10)
-    assert 0.85 < time.monotonic() - refused
+    assert time.monotonic() - refused > 0.85
 
 
 def planned_in(client: MParticle) -> float:
@@ -153,16 +150,11 @@ def planned_in(client: MParticle) -> float:
     return math.inf if planned is None else planned - time.time()
 
 
-def in_seconds(seconds: float) -> str:
-    """An HTTP date."""
-    return email.utils.formatdate(time.time() + seconds, usegmt=True)
-
-
 @pytest.mark.parametrize(
     ("status", "value", "least", "most"),
     [
         (503, "100", 99, 101),
-        (429, in_seconds(200), 190, 201),
+        (429, "in 200 seconds", 190, 201),
         (503, "99999999999999999999", 3599, 3601),
         (429, "Fri, 31 Dec 9999 23:59:59 GMT", 3599, 3601),
         (429, "Thu, 01 Jan 1970 00:00:00 GMT", 0, 1),
@@ -177,10 +169,12 @@ def in_seconds(seconds: float) -> str:
         (429, "9" * 5000, 3599, 3601),
     ],
 )
-def test_retry_after_in_all_its_forms(
+def test_retry_after_in_all_its_forms(  # noqa: PLR0917  (pytest passes them by name)
     make: Make, sandbox: Sandbox, problems: Problems, status: int, value: str, least: float, most: float
 ) -> None:
     """Seconds and dates are honoured up to an hour; what makes no sense counts as not said."""
+    if value == "in 200 seconds":
+        value = email.utils.formatdate(time.time() + 200, usegmt=True)
     client = make()
     prime(client, sandbox)
     sandbox.respond_next(Reply(status=status, headers={"Retry-After": value}))

@@ -80,7 +80,11 @@ def test_logs_tell_no_secrets(
         use_and_fail(client, sandbox)
         client.close(timeout=5)
     assert len(caplog.records) >= 5
-    told = [caplog.text, *(f"{problem.message} {problem.exception!r}" for problem in problems.all), repr(client.stats())]
+    told = [
+        caplog.text,
+        *(f"{problem.message} {problem.exception!r}" for problem in problems.all),
+        repr(client.stats()),
+    ]
     for text in told:
         for name, secret in SECRETS.items():
             assert secret not in text, (name, text)

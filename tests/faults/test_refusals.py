@@ -203,9 +203,7 @@ def test_a_key_that_is_not_accepted(make: Make, sandbox: Sandbox, problems: Prob
 
     sandbox.fault = wrong_key
     sandbox.api_key = None
-    client = MParticle(
-        kits=[BrazeKit.from_configuration(configuration("wrong"))], storage=state, on_error=problems
-    )
+    client = MParticle(kits=[BrazeKit.from_configuration(configuration("wrong"))], storage=state, on_error=problems)
     log(client, range(5))
     assert client.flush(timeout=3).kept >= 5
     assert problems.codes == ["delivery_unauthorized"]

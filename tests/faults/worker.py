@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mparticle_kit_braze import MParticle
@@ -32,7 +33,7 @@ def client_on(url: str, directory: str, **options: Any) -> MParticle:
 def endless(url: str, directory: str, notes: str, first: str = "0") -> None:
     """Log for ever, noting each id in a file once it is accepted; somebody kills us."""
     client = client_on(url, directory, flush_interval=0.02, max_batch_records=300)
-    with open(notes, "ab", buffering=0) as file:
+    with Path(notes).open("ab", buffering=0) as file:
         for number in itertools.count(int(first)):
             log(client, [number])
             file.write(b"%d\n" % number)
@@ -72,7 +73,7 @@ def exit_in_thread(url: str, directory: str, count: str) -> None:
 def daemon_logs(url: str, directory: str, notes: str) -> None:
     """End while a daemon thread is logging."""
     client = client_on(url, directory)
-    file = open(notes, "ab", buffering=0)  # noqa: SIM115  (it must outlive this function)
+    file = Path(notes).open("ab", buffering=0)  # noqa: SIM115  (it must outlive this function)
 
     def work() -> None:
         for number in itertools.count():
@@ -81,7 +82,7 @@ def daemon_logs(url: str, directory: str, notes: str) -> None:
             time.sleep(0.0002)
 
     threading.Thread(target=work, daemon=True).start()
-    while os.path.getsize(notes) < 500:
+    while Path(notes).stat().st_size < 500:
         time.sleep(0.002)
 
 
@@ -227,6 +228,24 @@ def preload(url: str, directory: str, workers: str) -> None:
     say([wait_for(child) for child in children])
 
 
+def outlive(url: str, directory: str) -> None:
+    """A child outlives its parent's client, and others use the directory meanwhile."""
+    client = client_on(url, directory)
+    client.set_user_attribute("parent", "was here")
+    child = os.fork()
+    if child == 0:
+        os.read(gate_out, 1)
+        client.set_user_attribute("child", "was here first")
+        say("set")
+        sys.stdin.readline()
+        client.set_user_attribute("child_again", "was here last")
+        client.close(timeout=10)
+        os._exit(0)
+    client.close(timeout=10)
+    os.write(gate_in, b"g")
+    sys.exit(wait_for(child))
+
+
 gate_out, gate_in = os.pipe()
 
 
@@ -277,7 +296,7 @@ def full_disk(url: str, directory: str, limit: str) -> None:
 def noise(url: str, directory: str, notes: str, first: str) -> None:
     """One of several processes on one directory: log for a while, then end in good order."""
     client = client_on(url, directory, flush_interval=0.02, max_batch_records=100)
-    with open(notes, "ab", buffering=0) as file:
+    with Path(notes).open("ab", buffering=0) as file:
         for number in range(int(first), int(first) + 300):
             log(client, [number])
             file.write(b"%d\n" % number)
@@ -298,6 +317,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
         fork_once,
         fork_busy,
         preload,
+        outlive,
         processes,
         full_disk,
         noise,
@@ -305,6 +325,6 @@ SCENARIOS: dict[str, Callable[..., None]] = {
 }
 
 if __name__ == "__main__":
-    if sys.argv[1] not in {"script"}:
+    if sys.argv[1] != "script":
         logging.getLogger("mparticle_kit_braze").addHandler(logging.NullHandler())
     SCENARIOS[sys.argv[1]](*sys.argv[2:])

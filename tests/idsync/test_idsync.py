@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -148,6 +149,43 @@ def test_what_waits_survives_the_end_of_the_process(server: IDSync, tmp_path: Pa
     with client_of(server, again, tmp_path):
         pass
     assert again.names() == ["on_start"]
+
+
+def test_processes_that_wait_do_not_overwrite_each_other(server: IDSync, tmp_path: Path) -> None:
+    """Two clients on one directory, both without a user: every call of both is made, once."""
+    kits = RecordingKit(), RecordingKit()
+    server.gate.clear()
+    with client_of(server, kits[0], tmp_path) as first, client_of(server, kits[1], tmp_path) as second:
+        for number in range(5):
+            first.log_event(f"first {number}")
+            second.log_event(f"second {number}")
+        server.gate.set()
+        identified(first)
+        identified(second)
+    names = [event.name for kit in kits for (event,) in kit.of("log_event")]
+    assert sorted(names) == sorted(f"{who} {number}" for who in ("first", "second") for number in range(5))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_asks_for_itself(server: IDSync, tmp_path: Path) -> None:
+    """A child forked while the answer is awaited asks again, and its calls are made once it knows."""
+    kit = RecordingKit()
+    server.gate.clear()
+    with client_of(server, kit, tmp_path) as client:
+        client.log_event("parent")
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                client.log_event("child")
+                wait_until(lambda: len(kit.of("log_event")) >= 1, timeout=10)
+                status = 0
+            finally:
+                os._exit(status)
+        wait_until(lambda: len(server.requests) == 2)
+        server.gate.set()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        identified(client)
 
 
 def test_the_room_is_bounded(server: IDSync) -> None:

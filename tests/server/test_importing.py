@@ -130,18 +130,17 @@ def test_a_stalled_import_stops_and_goes_on_later(tmp_path: Path) -> None:
     """When Braze takes nothing the import ends unfinished; the next run sends the rest, and nothing twice."""
     path = tmp_path / "events.jsonl"
     path.write_text("".join(json.dumps({"customer_id": "c1", "event": f"E{n}"}) + "\n" for n in range(200)))
-    values = Storage.open(tmp_path / "state", Reporter()).key_values("imports")
+    storage = Storage.open(tmp_path / "state", Reporter())
     with Sandbox() as sandbox:
         sandbox.fault = lambda _request: Reply(status=401)
         with rest_client(sandbox, storage=tmp_path / "queue") as rest:
-            assert not FileImport(path, rest, values=values).run(stall_timeout=1).finished
+            assert not FileImport(path, rest, storage=storage).run(stall_timeout=1).finished
             sandbox.fault = None
             rest.resume()
-            report = FileImport(path, rest, values=values).run()
+            report = FileImport(path, rest, storage=storage).run()
         assert report.finished
         assert (report.rows, report.queued) == (200, 200)
         assert sandbox.rest.user("c1").events.total() == 200
-    values.close()
 
 
 IMPORT = """
@@ -155,7 +154,7 @@ IMPORT = """
     path, url, state = sys.argv[1:]
     storage = Storage.open(state, Reporter())
     with BrazeRest("k", url, storage=storage) as rest:
-        report = FileImport(path, rest, values=storage.key_values("imports")).run()
+        report = FileImport(path, rest, storage=storage).run()
     print(report.rows, report.finished)
 """
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator
 from types import TracebackType
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING
 
 from .in_app_messages import InAppMessage
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["MessageStream"]
 

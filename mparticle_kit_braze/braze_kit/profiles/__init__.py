@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Literal
 
 from ...errors import ConfigurationError
-from .android import AndroidProfile
 from .base import Profile
-from .ios import IOSProfile
-from .native import NativeProfile
-from .web import WebProfile
 
 __all__ = ["PROFILES", "Profile", "ProfileName", "profile_named"]
 
 ProfileName = Literal["native", "web", "android", "ios"]
 
-PROFILES: Mapping[str, type[Profile]] = {
-    profile.name: profile for profile in (NativeProfile, WebProfile, AndroidProfile, IOSProfile)
+PROFILES: Mapping[str, str] = {
+    "native": "NativeProfile",
+    "web": "WebProfile",
+    "android": "AndroidProfile",
+    "ios": "IOSProfile",
 }
+"""The classes by name, each in a module named after the profile, which is loaded when it is used."""
 
 
 def profile_named(name: object) -> type[Profile]:
@@ -27,7 +28,7 @@ def profile_named(name: object) -> type[Profile]:
     Raises:
         ConfigurationError: There is none.
     """
-    profile = PROFILES.get(name) if isinstance(name, str) else None
-    if profile is None:
+    if not isinstance(name, str) or name not in PROFILES:
         raise ConfigurationError(f"The profile takes one of {', '.join(map(repr, PROFILES))}, not {name!r}.")
+    profile: type[Profile] = getattr(importlib.import_module(f".{name}", __name__), PROFILES[name])
     return profile

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import override
-
 from ...commerce import CommerceEvent, Product, ProductAction, Promotion, promotion_fields
+from ...overriding import override
 from .. import attributes as user_fields
 from .. import setting_values as read
 from ..commerce import (

@@ -9,10 +9,9 @@ from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import override
-
 from ...commerce import CommerceEvent, Product, ProductAction, TransactionAttributes, promotion_fields
 from ...identity import IdentityType
+from ...overriding import override
 from .. import attributes as user_fields
 from .. import setting_values as read
 from ..commerce import (

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import override
-
 from ...commerce import CommerceEvent, Product, ProductAction, promotion_fields
 from ...identity import IdentityType
+from ...overriding import override
 from .. import attributes as user_fields
 from ..commerce import (
     BrazeCall,

@@ -6,9 +6,8 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import override
-
 from ...commerce import CommerceEvent, Product, ProductAction, promotion_fields
+from ...overriding import override
 from .. import attributes as user_fields
 from .. import setting_values as read
 from ..commerce import (
