@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Protocol, runtime_checkable
 
-__all__ = ["SYSTEM_CLOCK", "Clock", "SystemClock", "WaitingClock", "Wakeup"]
+__all__ = ["SYSTEM_CLOCK", "Clock", "SystemClock", "WaitingClock", "Wakeup", "let_others_run"]
 
 
 class Clock(Protocol):
@@ -47,6 +47,15 @@ class Wakeup:
         if timeout is None:
             return self._lock.acquire()
         return self._lock.acquire(timeout=min(max(timeout, 0.0), threading.TIMEOUT_MAX))
+
+
+def let_others_run() -> None:
+    """Give the host's threads a turn in the middle of long work.
+
+    The interpreter would do so by itself, but only after several milliseconds, by which a call of the host would be
+    held up. The sleep is just long enough that a thread that waits is awake before this one goes on.
+    """
+    time.sleep(0.0001)
 
 
 @runtime_checkable

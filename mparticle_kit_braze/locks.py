@@ -72,11 +72,17 @@ if hasattr(os, "register_at_fork"):
 def without_locks(action: Callable[[], object]) -> None:
     """Call foreign code (a logging handler, a callback) when this thread holds none of our locks.
 
-    It may wait for another thread that waits for such a lock: while one is held the action runs in a thread of its own.
+    It may wait for another thread that waits for such a lock: while one is held the action runs in a thread of its own,
+    and what it raises goes nowhere.
     """
+
+    def alone() -> None:
+        with contextlib.suppress(BaseException):
+            action()
+
     locks = [reference() for reference in list(_locks.values())]
     if any(lock is not None and lock.is_mine() for lock in locks):
         with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
-            threading.Thread(target=action, name="mparticle_kit_braze.report", daemon=True).start()
+            threading.Thread(target=alone, name="mparticle_kit_braze.report", daemon=True).start()
             return
     action()

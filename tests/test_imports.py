@@ -38,6 +38,7 @@ PLAIN_GROUND = {"_version", "clock", "diagnostics", "errors", "forks", "locks", 
 MAY_IMPORT: dict[str, set[str]] = {
     # __init__: the public names
     "": GROUND | {"client", "discovery", "idsync", "kits", "upload_kit", "braze_kit", "braze", "delivery"},
+    "__main__": PLAIN_GROUND | {"server", "sandbox"},  # the command line; loads a room when its command is used
     # braze_kit: only MParticle.from_env, at the call
     "client": GROUND | {"discovery", "kits", "braze_kit", "delivery"},
     "discovery": GROUND | {"kits", "braze_kit"},  # braze_kit: only for a configuration that asks for it

@@ -17,16 +17,15 @@ from ..clock import SYSTEM_CLOCK, Clock
 from ..delivery import Delivery, DeliveryOptions, DeliveryReport, DeliveryStats, FlushResult
 from ..diagnostics import Problem, Reporter
 from ..errors import ConfigurationError, InvalidArgumentError
-from ..storage import Storage
+from ..storage import KeyValues, Storage
 from .address import resolve_endpoint
 from .authentication import AuthenticationFailure, Signatures, set_aside_reason
 from .data_endpoint import DataEndpoint
 from .event_calls import EventCalls
 from .event_texts import EventTexts
+from .features import LazyMessaging, MessagingFeatures
 from .lifetime import LastErrand, renew_after_fork, weakly
 from .memory import SentAttributes, SkipUnchanged
-from .messaging.features import MessagingFeatures
-from .messaging.messaging import Messaging
 from .points import DataPoints, PointMeter
 from .properties import PropertyEncoder, orjson_dumps
 from .recorder import Recorder
@@ -39,6 +38,8 @@ from .validation.values import required_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from .messaging.messaging import Messaging
 
 __all__ = ["Braze"]
 
@@ -132,18 +133,16 @@ class Braze(EventCalls, MessagingFeatures):
         )
         self._last_errand: LastErrand | None = None
         self._recorder = Recorder(self._state, self._delivery, clock, timeout)
-        self._messaging = Messaging(
+        self._messaging = lazy_messaging(
             self._state,
             recorder=self._recorder,
             endpoint=self._destination,
             values=storage.key_values("messaging"),
             clock=clock,
             reporter=self._reporter,
-            call_soon=self._delivery.call_soon,
-            flush_soon=self._delivery.flush_soon,
+            delivery=self._delivery,
         )
         self._recorder.on_session = self._messaging.session_began
-        self._watcher = self._messaging.in_app_messages
         self._properties = PropertyEncoder(self._property_amiss, orjson_dumps())
         self._events = EventTexts(self._state.config.blocked_events)
         self._user = BrazeUser(
@@ -153,10 +152,11 @@ class Braze(EventCalls, MessagingFeatures):
             meter=self._meter,
             refuse=self._refuse,
             amiss=self._amiss,
-            push_token=self._messaging.push.set_token,
+            push_token=self._messaging.set_push_token,
         )
         if self._state.disabled:
             self._delivery.pause()
+        self._messaging.start()
         made.set()
         renew_after_fork(self)
 
@@ -357,3 +357,32 @@ class Braze(EventCalls, MessagingFeatures):
         self._memory.reset_after_fork()
         self._recorder.reset_after_fork()
         self._messaging.reset_after_fork()
+
+
+def lazy_messaging(
+    state: State,
+    *,
+    recorder: Recorder,
+    endpoint: DataEndpoint,
+    values: KeyValues,
+    clock: Clock,
+    reporter: Reporter,
+    delivery: Delivery,
+) -> LazyMessaging:
+    """Messaging that is loaded when it is needed."""
+
+    def make() -> Messaging:
+        from .messaging.messaging import Messaging  # noqa: PLC0415  # as said
+
+        return Messaging(
+            state,
+            recorder=recorder,
+            endpoint=endpoint,
+            values=values,
+            clock=clock,
+            reporter=reporter,
+            call_soon=delivery.call_soon,
+            flush_soon=delivery.flush_soon,
+        )
+
+    return LazyMessaging(state, values, make)

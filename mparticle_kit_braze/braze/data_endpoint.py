@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._version import __version__
-from ..clock import Clock
+from ..clock import Clock, let_others_run
 from ..delivery.destination import Backoff, Outcome, Record, Request, Response, Verdict
 from ..diagnostics import Reporter
 from .answers import parsed, reason_in, verdict_of
@@ -25,6 +25,9 @@ from .server_config import is_newer
 from .state import State
 
 __all__ = ["DataEndpoint"]
+
+MANY = 500
+"""With more records than this, building a request takes long enough for the host to notice."""
 
 
 class Notes(NamedTuple):
@@ -147,7 +150,11 @@ class DataEndpoint:
         if self._signatures.enabled and records:
             user_id, used = leading_of_one_user(records, adopter)
         alias = state.alias if state.user_id is None else None
+        if used > MANY:
+            let_others_run()
         carried = contents(records[:used], adopter=adopter, alias=alias)
+        if used > MANY:
+            let_others_run()
         if carried.damaged:
             self._reporter.report(
                 "record_damaged", "Stored attribute records could not be read and were left out", count=carried.damaged

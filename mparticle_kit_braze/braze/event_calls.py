@@ -9,8 +9,7 @@ from typing import Any
 from ..diagnostics import Reporter
 from .encoding import quote
 from .event_texts import EventTexts
-from .messaging.in_app_messaging import InAppMessages
-from .messaging.triggers import CUSTOM_EVENT, PURCHASE
+from .features import CUSTOM_EVENT, PURCHASE, LazyMessaging
 from .properties import PropertyEncoder
 from .recorder import Recorder
 from .refusal import BlockedError, Refused, shown
@@ -28,7 +27,7 @@ class EventCalls:
     _recorder: Recorder
     _properties: PropertyEncoder
     _events: EventTexts
-    _watcher: InAppMessages
+    _messaging: LazyMessaging
     _reporter: Reporter
 
     def log_custom_event(
@@ -60,8 +59,8 @@ class EventCalls:
             # A list as the name, for example: it cannot even be looked up.
             return self._refuse("log_custom_event", Refused(f"event name must be text, not {type(name).__name__}"))
         logged = self._recorder.event("ce", data, time)
-        if logged and self._watcher.watched:
-            self._watcher.logged(CUSTOM_EVENT, name, properties, data)
+        if logged and self._messaging.watcher.watched:
+            self._messaging.watcher.logged(CUSTOM_EVENT, name, properties, data)
         return logged
 
     def log_purchase(
@@ -106,8 +105,8 @@ class EventCalls:
         except Refused as refused:
             return self._refuse("log_purchase", refused)
         logged = self._recorder.event("p", data, time)
-        if logged and self._watcher.watched:
-            self._watcher.logged(PURCHASE, product, properties, data)
+        if logged and self._messaging.watcher.watched:
+            self._messaging.watcher.logged(PURCHASE, product, properties, data)
         return logged
 
     def log_ecommerce_event(self, event: Mapping[str, Any], *, time: float | None = None) -> bool:
@@ -135,8 +134,8 @@ class EventCalls:
         except Refused as refused:
             return self._refuse("log_ecommerce_event", refused)
         logged = self._recorder.event("ce", data, time)
-        if logged and self._watcher.watched:
-            self._watcher.logged(CUSTOM_EVENT, name, event["properties"], data)
+        if logged and self._messaging.watcher.watched:
+            self._messaging.watcher.logged(CUSTOM_EVENT, name, event["properties"], data)
         return logged
 
     # -- what is told of values that do not go as they are ------------------------------------------------------

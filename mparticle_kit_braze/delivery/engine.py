@@ -29,6 +29,9 @@ __all__ = ["Engine"]
 FORK_PATIENCE = 0.5
 """Seconds that a fork waits for a write to the outbox to end."""
 
+IMPORT_PATIENCE = 5.0
+"""Seconds that a fork waits for our thread to import the HTTP library."""
+
 STOP_PATIENCE = 1.0
 """The most seconds that the end waits for the thread after the flush; it takes longer only if a request hangs."""
 
@@ -137,12 +140,15 @@ class Engine:
 
     # -- forks --------------------------------------------------------------------------------------------------
     def before_fork(self) -> None:
-        """Have no write under way and no database open at the fork; waits for that, but not long."""
+        """Have no write under way, no database open and no import unfinished at the fork; waits, but not long."""
+        self._transport.loading.held.acquire(timeout=IMPORT_PATIENCE)
         if self.guard.held.acquire(timeout=FORK_PATIENCE):
             self.backlog.disconnect()
 
     def after_fork_in_parent(self) -> None:
         """Go on; the outbox is opened again when it is needed."""
+        if self._transport.loading.is_mine():
+            self._transport.loading.held.release()
         if self.guard.is_mine():
             self.guard.held.release()
 

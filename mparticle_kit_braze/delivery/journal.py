@@ -22,6 +22,7 @@ from .lease import try_lock
 __all__ = [
     "CHUNK_BYTES",
     "FRAME_BYTES",
+    "SEPARATOR",
     "FileJournal",
     "MemoryJournal",
     "journal_files",
@@ -36,7 +37,7 @@ BOUNDARY = b"\n\x1e"
 FRAME_BYTES = 3
 """What framing adds to a payload: separator, kind, line feed."""
 
-CHUNK_BYTES = 128 * 1024
+CHUNK_BYTES = 256 * 1024
 """How much of a journal is read at a time."""
 
 PROBE = SEPARATOR * 8192

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from .destination import Record
 from .guard import Guard
+from .journal import SEPARATOR
 from .options import DeadLetter
 from .schema import connect
 
@@ -27,10 +28,24 @@ NONE_DEAD: Mapping[int, str] = MappingProxyType({})
 DEAD_LETTER_LIMIT = 10_000
 """The most dead letters kept; the oldest give way."""
 
-ROWS = 64
-"""Rows inserted by one statement. SQLite works on a statement without holding up the other threads of the process."""
+ROWS = 256
+"""Rows inserted or read by one step of a statement.
 
-INSERT_ROWS = f"INSERT INTO records VALUES {', '.join(f'(?1 + {row}, ?2, ?{row + 3})' for row in range(ROWS))}"  # noqa: S608
+Every step lets the host's threads run and has to get the interpreter back from them: with a step for each row, a busy
+host would leave the dispatcher hardly any time.
+"""
+
+INSERTS = tuple(
+    (rows, f"INSERT INTO records VALUES {', '.join(['(?, ?, ?)'] * rows)}")  # noqa: S608
+    for rows in (ROWS, 64, 16, 4, 1)
+)
+"""How many rows a statement inserts, and the statement: any number is made up of these in a few steps."""
+
+# The inner query is in order, and so is what is concatenated.
+READ_ROWS = """
+    SELECT count(*), min(id), max(id), sum(typeof(frame) = 'blob'), CAST(group_concat(frame, char(30)) AS BLOB)
+    FROM (SELECT id, frame FROM records WHERE id >= ? ORDER BY id LIMIT ?)
+"""
 
 COMPACT_PAGES = 4096
 """An emptied file with more free pages than this is given back to the file system."""
@@ -105,8 +120,9 @@ class Outbox:
                 return self._connection
             self._connection = connection
             if self.path is None:
-                # Memory is there as long as we are; a connection left to itself is a ResourceWarning.
-                weakref.finalize(self, connection.close).atexit = False
+                # Memory is there as long as we are, at the longest to the end of the process (after the last flush,
+                # whose hook is younger); a connection left to itself is a ResourceWarning.
+                weakref.finalize(self, connection.close)
         return self._connection
 
     @contextlib.contextmanager
@@ -172,13 +188,12 @@ class Outbox:
             return
         first = totals_of(connection).next_id
         time = int(now)
-        whole_groups = len(frames) // ROWS * ROWS
-        for start in range(0, whole_groups, ROWS):
-            connection.execute(INSERT_ROWS, (first + start, time, *frames[start : start + ROWS]))
-        rest = enumerate(frames[whole_groups:], first + whole_groups)
-        connection.executemany(
-            "INSERT INTO records VALUES (?, ?, ?)", [(number, time, frame) for number, frame in rest]
-        )
+        start = 0
+        for rows, statement in INSERTS:
+            while len(frames) - start >= rows:
+                batch = enumerate(frames[start : start + rows], first + start)
+                connection.execute(statement, [value for number, frame in batch for value in (number, time, frame)])
+                start += rows
         connection.execute(
             "UPDATE totals SET next_id = next_id + ?, records = records + ?, bytes = bytes + ?",
             (len(frames), len(frames), sum(map(len, frames))),
@@ -220,16 +235,29 @@ class Outbox:
         room = most_bytes
         make = tuple.__new__  # what the constructor of a named tuple comes to, at half the time
         with self.session(), self._guard.held:
-            cursor = self._open().execute("SELECT id, frame FROM records ORDER BY id LIMIT ? OFFSET ?", (most, skip))
-            for number, frame in cursor:
+            for number, frame in self._frames(self._open(), most, skip):
                 if not isinstance(frame, bytes) or not frame:
                     raise sqlite3.DatabaseError("a row is not what was stored")
                 room -= len(frame)
                 if room < 0 and records:
                     break
                 records.append(make(Record, (number, chr(frame[0]), frame[1:])))
-            cursor.close()
         return records
+
+    @staticmethod
+    def _frames(connection: sqlite3.Connection, most: int, skip: int) -> Iterator[tuple[int, object]]:
+        """Ids and frames of the leading records."""
+        row = connection.execute("SELECT id FROM records ORDER BY id LIMIT 1 OFFSET ?", (skip,)).fetchone()
+        while row is not None and most > 0:
+            count, first, last, blobs, text = connection.execute(READ_ROWS, (row[0], min(most, ROWS))).fetchone()
+            frames = (text or b"").split(SEPARATOR)
+            if count == blobs == len(frames) == last - first + 1:
+                yield from enumerate(frames, first)
+            else:  # some were removed in between, or it is damaged: row by row
+                between = "SELECT id, frame FROM records WHERE id BETWEEN ? AND ? ORDER BY id"
+                yield from connection.execute(between, (first, last)).fetchall()
+            most -= count
+            row = (last + 1,) if count == ROWS else None
 
     # -- emptying -----------------------------------------------------------------------------------------------
     def delete(self, records: Sequence[Record], *, dead: Mapping[int, str] = NONE_DEAD, now: float = 0.0) -> int:

@@ -246,7 +246,8 @@ class Store:
 
     def _leave_disk(self, error: BaseException) -> None:
         if self.on_disk:
-            self.stranded = self._known_records
+            done_with = sum(len(settled.records) for settled in self._unsettled)
+            self.stranded = max(0, self._known_records - done_with)
         self._outbox = self._memory
         self._reporter.report(
             "outbox_unavailable",

@@ -10,6 +10,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..locks import ForkSafeLock
 from .destination import Request, Response
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ class Transport:
     Args:
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds to wait for the answer, and then for the whole of its body.
+
+    Attributes:
+        loading: Held while ``requests`` is imported: a child forked in the middle of that could never import it.
     """
 
     def __init__(self, connect_timeout: float, read_timeout: float) -> None:
         self._timeouts = (connect_timeout, read_timeout)
         self._session: requests.Session | None = None
+        self.loading = ForkSafeLock()
         self._environments: dict[str, dict[str, Any]] = {}
 
     def send(self, request: Request) -> Response:
@@ -51,10 +56,12 @@ class Transport:
     def abandon(self) -> None:
         """In a forked child: let go of the parent's connections without a word on them."""
         self._session = None
+        self.loading.renew()
 
     def _send(self, request: Request) -> Response:
         if self._session is None:
-            self._session = open_session()
+            with self.loading.held:
+                self._session = open_session()
         answer = self._session.post(
             request.url,
             data=request.body,
@@ -101,6 +108,7 @@ def open_session() -> requests.Session:
     session = requests.Session()
     session.headers.clear()
     session.auth = _no_credentials
+    "localhost".encode("idna")  # loads what the first request would load
     return session
 
 

@@ -16,11 +16,11 @@ from ..consent import ConsentState
 from ..delivery import DeliveryStats, FlushResult
 from ..diagnostics import Reporter
 from ..errors import InvalidArgumentError
-from ..events import Event, ScreenView
+from ..events import Event, ScreenView, owned_event
 from ..identity import IdentityType, Operation, User
 from ..locks import ForkSafeLock
 from ..storage import Storage
-from ..values import copy_value, describe
+from ..values import copy_attributes, copy_value, describe
 from .configuration import KitConfiguration
 from .kit import Kit, KitContext
 from .roster import configuration_for, named_kits
@@ -395,11 +395,13 @@ class KitManager:
         return log_event
 
     def _to_many(self, routes: Sequence[Route]) -> Callable[[Event], None]:
-        each = [self._to_one(route) for route in routes]
+        *others, last = [self._to_one(route) for route in routes]
 
         def log_event(event: Event) -> None:
-            for deliver in each:  # what a kit is handed belongs to it
-                deliver(event.with_attributes(copy_value(event.attributes)))
+            for deliver in others:  # what a kit is handed belongs to it
+                copied = copy_attributes(event.attributes)
+                deliver(owned_event(event.name, event.event_type, copied, event.timestamp))
+            last(event)
 
         return log_event
 

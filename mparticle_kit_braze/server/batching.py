@@ -52,13 +52,13 @@ def leading(sizes: Iterable[tuple[ArrayName, int]], limits: BatchLimits) -> int:
         sizes: Array and encoded size of each object, in order.
         limits: The limits.
     """
-    counts: Counter[str] = Counter()
+    counts = dict.fromkeys(ARRAYS, 0)
+    combined = limits.rule == "combined"
     body = _ENVELOPE
     taken = 0
     for array, size in sizes:
-        full = taken if limits.rule == "combined" else counts[array]
         body += size + 1
-        if full >= limits.objects or (body > limits.body_bytes and taken):
+        if (taken if combined else counts[array]) >= limits.objects or (body > limits.body_bytes and taken):
             break
         counts[array] += 1
         taken += 1

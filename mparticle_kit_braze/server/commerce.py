@@ -56,9 +56,10 @@ def event_properties(
         if value is None:
             continue
         name, problem = _property_name(key, reserved)
+        if problem:
+            refuse(name[:40], problem)
+            continue
         try:
-            if problem:
-                raise UnsupportedValueError(problem)
             properties[name] = _property(settings, value)
         except UnsupportedValueError as error:
             refuse(name[:40], str(error))

@@ -128,14 +128,14 @@ class TrackDestination(RestDestination):
 
     def build(self, records: Sequence[Record], *, attempt: int, now: float) -> Request:  # noqa: ARG002 - the protocol's
         """Join as many leading objects as one request may hold."""
-        used = leading(((_KIND_ARRAYS[record.kind], len(record.payload)) for record in records), self._limits)
-        parts: dict[str, list[bytes]] = {}
-        for record in records[:used]:
-            parts.setdefault(record.kind, []).append(record.payload)
+        used = leading(((_KIND_ARRAYS[kind], len(payload)) for _, kind, payload in records), self._limits)
+        parts: dict[str, list[bytes]] = {kind: [] for kind in _KIND_ARRAYS}
+        for _, kind, payload in records[:used]:
+            parts[kind].append(payload)
         arrays = [
-            b'"%s":[%s]' % (array.encode(), b",".join(parts[ARRAY_KINDS[array]]))
-            for array in ARRAYS
-            if ARRAY_KINDS[array] in parts
+            b'"%s":[%s]' % (array.encode(), b",".join(parts[kind]))
+            for array, kind in ARRAY_KINDS.items()
+            if parts[kind]
         ]
         return self._request("/users/track", b"{%s}" % b",".join(arrays), records[:used])
 

@@ -36,7 +36,7 @@ QUEUE_HIGH = 20_000
 QUEUE_LOW = 5000
 """... until so few are left."""
 
-POLL = 0.02
+POLL = 0.05
 """Seconds between two looks at the queue while reading pauses."""
 
 PATIENCE = 1.0
@@ -185,8 +185,8 @@ class FileImport:
             if values is None:
                 yield _Row(number, last_number, end, None, problem)
             elif len(values) != width:
-                problem = f"the row has {len(values)} columns, the header {width}"
-                yield _Row(number, last_number, end, None, problem)
+                ragged = f"the row has {len(values)} columns, the header {width}"
+                yield _Row(number, last_number, end, None, ragged)
             else:
                 yield _Row(number, last_number, end, dict(zip(columns, values)))  # noqa: B905 - just compared
 

@@ -38,7 +38,7 @@ def data_points(array: ArrayName, item: Mapping[str, Any], *, segmented_properti
     properties = item.get("properties") or {}
     if array == "events" and is_recommended(item.get("name")):
         return 0 if broken_rule(item["name"], properties) is None else 1
-    return 1 + sum(1 for name in segmented_properties if name in properties)
+    return 1 + (sum(1 for name in segmented_properties if name in properties) if segmented_properties else 0)
 
 
 def _attribute_points(key: str, value: Any) -> int:

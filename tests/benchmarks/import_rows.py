@@ -26,6 +26,9 @@ from tests.support import child_environment
 
 EVENTS_PER_USER = 10
 
+MOST_DOUBLED = 75 + 1
+"""After a kill: the batch in flight, and the row that was just being queued."""
+
 
 class Run(NamedTuple):
     """What one run of the importer took."""
@@ -114,7 +117,7 @@ def sandbox_process() -> Iterator[SandboxProcess]:
 
 def run_import(path: Path, sandbox: SandboxProcess, state: Path, kill_after: int | None = None) -> Run:
     """Run the command line once, to its end or until the sandbox has taken ``kill_after`` events."""
-    command = [sys.executable, "-m", "mparticle_kit_braze.server", "import", str(path)]
+    command = [sys.executable, "-m", "mparticle_kit_braze", "import", str(path)]
     command += ["--instance", sandbox.url, "--state", str(state)]
     environment = child_environment({"BRAZE_REST_API_KEY": "rest-key-1"})
     start, peak = time.perf_counter(), 0.0
@@ -163,7 +166,7 @@ def measure(rows: int, suffix: str, *, kill: bool) -> int:
         print(f"importer: {cpu / rows * 1e6:.1f} us CPU a row, peak memory {peak:.0f} MiB")
         print(f"sandbox: {figures['cpu'] / rows * 1e6:.1f} us CPU a row")
         print(f"lost {figures['lost']:,}, doubled {figures['doubled']:,}")
-        good = not figures["lost"] and figures["doubled"] <= (75 if kill else 0) and runs[-1].status == 0
+        good = not figures["lost"] and figures["doubled"] <= (MOST_DOUBLED if kill else 0) and runs[-1].status == 0
         return 0 if good else 1
 
 

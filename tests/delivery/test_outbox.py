@@ -12,7 +12,7 @@ import pytest
 from mparticle_kit_braze.delivery import outbox as outbox_module
 from mparticle_kit_braze.delivery import schema
 from mparticle_kit_braze.delivery.guard import Guard
-from mparticle_kit_braze.delivery.outbox import Outbox
+from mparticle_kit_braze.delivery.outbox import ROWS, Outbox
 from mparticle_kit_braze.delivery.schema import NewerSchemaError, is_damage, is_locked, set_aside
 
 
@@ -40,6 +40,21 @@ def test_records_keep_their_order_and_bounds(outbox: Outbox) -> None:
     assert [record.payload for record in outbox.peek(2, 1000, skip=18)] == [b"018", b"019"]
     assert outbox.totals()[1:] == (20, 80)
     assert outbox.oldest_time() == 5.0
+
+
+@pytest.mark.parametrize("count", [ROWS - 1, ROWS, ROWS + 1, 3 * ROWS + 7])
+def test_long_queues_are_read_in_order(outbox: Outbox, count: int) -> None:
+    """However many records are stored or read in one step, they come in order, and gaps among them do no harm."""
+    frames = [b"e%05d" % number + b"x" * (number % 7) for number in range(count)]
+    outbox.add(frames, 0)
+    found = outbox.peek(10_000, 1_000_000)
+    assert [b"e" + record.payload for record in found] == frames
+    assert [record.id for record in found] == list(range(found[0].id, found[0].id + count))
+    assert outbox.peek(ROWS, 1_000_000, skip=5) == found[5 : ROWS + 5]
+    outbox.delete(found[50:60])
+    outbox.delete(found[count - 2 : count - 1])
+    assert outbox.peek(10_000, 1_000_000) == [*found[:50], *found[60:-2], found[-1]]
+    assert outbox.peek(10_000, 1_000_000, skip=45) == [*found[45:50], *found[60:-2], found[-1]]
 
 
 def test_ids_are_never_used_again(outbox: Outbox) -> None:

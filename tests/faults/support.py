@@ -230,8 +230,8 @@ def run_worker(
             raise AssertionError(
                 f"{scenario} did not end within {timeout} s; it said {out[-500:]!r} {err[-2000:]!r}"
             ) from None
-    assert err == stderr
-    assert process.returncode == 0, out
+    if (process.returncode, err) != (0, stderr):
+        raise AssertionError(f"{scenario} ended with {process.returncode}; it said {out[-500:]!r} {err[-2000:]!r}")
     return out
 
 

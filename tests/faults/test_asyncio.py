@@ -17,7 +17,7 @@ from .support import ids, log, misbehaving, prime
 
 Make = Callable[..., MParticle]
 
-SLOW = 0.25
+SLOW = 0.75
 """Seconds in a call that count as a stall. Ours take microseconds; a machine that is busy otherwise takes its time."""
 
 

@@ -36,6 +36,12 @@ def test_fork_with_an_unsent_event(sandbox: Sandbox, state: Path) -> None:
     assert sorted(ids(sandbox)) == [1, 2, 3]
 
 
+def test_fork_while_the_http_library_is_imported(sandbox: Sandbox, state: Path) -> None:
+    """A child never finds a module that its parent was in the middle of importing: it can send."""
+    assert ast.literal_eval(run_worker("fork_while_importing", sandbox, state)) == [0, True]
+    assert sorted(ids(sandbox)) == [1, 2]
+
+
 def test_forks_while_other_threads_hold_locks(sandbox: Sandbox, state: Path) -> None:
     """Forks at any moment of logging, attributes, identity, sending and figures: no child hangs, all is sent once."""
     said = run_worker("fork_busy", sandbox, state, 12, timeout=60)

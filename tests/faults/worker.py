@@ -131,7 +131,10 @@ def exits_with(url: str, directory: str, how: str) -> None:
 
 def flush_and_leave(client: MParticle) -> None:
     """End a forked child, telling by its exit code whether everything was sent."""
-    os._exit(0 if client.flush(timeout=20).complete else 9)
+    result = client.flush(timeout=20)
+    if not result.complete:
+        sys.stderr.write(f"{result} {client.stats()}\n")
+    os._exit(0 if result.complete else 9)
 
 
 def fork_once(url: str, directory: str) -> None:
@@ -143,6 +146,20 @@ def fork_once(url: str, directory: str) -> None:
         log(client, [2])
         flush_and_leave(client)
     log(client, [3])
+    say([wait_for(child), client.flush(timeout=20).complete])
+
+
+def fork_while_importing(url: str, directory: str) -> None:
+    """Fork at the very moment at which our thread imports the HTTP library."""
+    client = client_on(url, directory)
+    log(client, [1])
+    client.kit("Braze").request_immediate_data_flush()
+    while "urllib3" not in sys.modules:
+        time.sleep(0)
+    child = os.fork()
+    if child == 0:
+        log(client, [2])
+        flush_and_leave(client)
     say([wait_for(child), client.flush(timeout=20).complete])
 
 
@@ -256,14 +273,14 @@ def in_child(client: MParticle, number: int) -> None:
 
 def in_new_child(url: str, directory: str, number: int) -> None:
     """What a child that inherits nothing does: it makes a client and ends without closing it."""
-    in_new_child.client = client_on(url, directory)  # type: ignore[attr-defined]
+    in_new_child.client = client_on(url, directory, exit_timeout=20)  # type: ignore[attr-defined]
     log(in_new_child.client, [number])  # type: ignore[attr-defined]
 
 
 def processes(url: str, directory: str, method: Any) -> None:
     """Children of multiprocessing, by each of its ways, beside a parent with an unsent event."""
     context = multiprocessing.get_context(method)
-    client = client_on(url, directory)
+    client = client_on(url, directory, exit_timeout=20)  # it takes milliseconds; on a machine at its limits, who knows
     log(client, [0])
     children: list[Any] = []
     for number in (1, 2):
@@ -315,6 +332,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
         interrupted,
         exits_with,
         fork_once,
+        fork_while_importing,
         fork_busy,
         preload,
         outlive,

@@ -168,12 +168,12 @@ def test_damaged_storage_is_survived(lab: Lab) -> None:
     braze = lab.client()
     braze.open_session()
     braze.flush(5)
-    values = braze._messaging._context.values
+    values = braze._messaging.loaded._context.values
     keys = ["triggers", "history", "cards", "card_cursor", "card_bucket", "flags", "flags_asked", "seen", "banners"]
     damaged: list[Any] = [None, "x", 5, [5], {"a": []}, {"session": 5, "keys": 5, "last": "x", "shown": 5}]
     for wrong in damaged:
         values.update(dict.fromkeys([*keys, "banner_dismissals", "banners_dismissed"], wrong))
-        braze._messaging._context.device_values.set("push_registration", wrong)
+        braze._messaging.loaded._context.device_values.set("push_registration", wrong)
         braze.close()
         braze = lab.client()
         with braze.in_app_messages.stream():
@@ -186,4 +186,4 @@ def test_damaged_storage_is_survived(lab: Lab) -> None:
             lab.until(lambda done=done: done == [True, True])  # type: ignore[misc]
             assert braze.content_cards.log_impressions(braze.content_cards.cards)
             braze.flush(5)
-        values = braze._messaging._context.values
+        values = braze._messaging.loaded._context.values

@@ -92,7 +92,7 @@ def test_bad_lines_are_named_and_nothing_else_is_lost(tmp_path: Path) -> None:
 
 def test_an_open_quotation_mark_takes_no_other_line_with_it(tmp_path: Path) -> None:
     """Even when a later line closes it, only the line with the open one is refused."""
-    lines = ["customer_id,name,genre", 'c1,E1,"open', "c1,E2,jazz", 'c1,E3,"x"', 'c1,E4,closed"', "c1,E5,jazz"]
+    lines = ["customer_id,event,genre", 'c1,E1,"open', "c1,E2,jazz", 'c1,E3,"x"', 'c1,E4,closed"', "c1,E5,jazz"]
     with Sandbox() as sandbox:
         report = imported(sandbox, tmp_path / "events.csv", "\n".join(lines))
         assert {"E2", "E3", "E5"} <= set(sandbox.rest.user("c1").events)
@@ -114,7 +114,7 @@ def test_bad_json_lines(tmp_path: Path) -> None:
     [
         ("a.csv", "", "empty"),
         ("a.csv", "color,size\nred,1\n", "names a user"),
-        ("a.csv", "customer_id,a,a\nc1,1,2\n", "repeated"),
+        ("a.csv", "customer_id,a,a\nc1,1,2\n", "'a' more than once"),
         ("a.xlsx", "customer_id\n", ".csv"),
     ],
 )
@@ -178,7 +178,7 @@ def test_killed_halfway_nothing_is_lost(tmp_path: Path) -> None:
         assert "True" in done.stdout
         events = sandbox.rest.user("c1").events
         assert set(events) == {f"E{n}" for n in range(total)}
-        assert events.total() <= total + 2 * 75
+        assert events.total() <= total + 75 + 1  # a batch in flight, and the row that was just being queued
 
 
 @settings(max_examples=60)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +23,9 @@ from mparticle_kit_braze.diagnostics import Problem
 from mparticle_kit_braze.errors import ClosedError
 from mparticle_kit_braze.kits.hashing import mp_hash
 from mparticle_kit_braze.kits.kit import Kit
-from mparticle_kit_braze.sandbox import Sandbox
+from mparticle_kit_braze.sandbox import Reply, Sandbox
 from mparticle_kit_braze.server import BrazeServerKit
+from tests.support import run_python
 
 from .support import BY_HAND
 
@@ -240,3 +243,35 @@ def test_a_key_is_needed() -> None:
     """A configuration without a REST key is no server kit's."""
     with pytest.raises(ConfigurationError, match="restApiKey"):
         BrazeServerKit.from_configuration({"id": 28, "as": {"apiKey": "a"}})
+
+
+KILLED = """
+    import os, signal, sys
+    from mparticle_kit_braze import MParticle
+    from mparticle_kit_braze.server import BrazeServerKit
+
+    url, state = sys.argv[1:]
+    client = MParticle([BrazeServerKit("k", url)], storage=state)
+    for number in range(300):
+        with client.for_user(customer_id=f"c{number % 7}") as user:
+            user.log_event(f"E{number}", attributes={"n": number})
+            user.set_user_attribute("last", number)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_with_everything_unsent(tmp_path: Path) -> None:
+    """What the kit took in before kill -9 is sent by the next process, each call once and in each user's order."""
+    with Sandbox() as sandbox:
+        sandbox.fault = lambda _request: Reply(status=503)
+        killed = run_python(KILLED, sandbox.url, str(tmp_path))
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert not sandbox.rest.counts["events"]
+        sandbox.fault = None
+        with MParticle([BrazeServerKit("k", sandbox.url)], storage=tmp_path) as client:
+            assert client.flush(timeout=20).complete
+        for user in range(7):
+            mine = [f"E{number}" for number in range(300) if number % 7 == user]
+            seen = sandbox.rest.user(f"c{user}")
+            assert seen.events == dict.fromkeys(mine, 1)
+            assert seen.attributes == {"last": int(mine[-1][1:])}

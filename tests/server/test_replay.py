@@ -1,4 +1,4 @@
-"""The recorded behaviour of server to server, and that the replay can tell right from wrong."""
+"""That the replay of server to server can tell right from wrong; the vectors themselves run with all others."""
 
 from __future__ import annotations
 
@@ -12,12 +12,6 @@ from tests.vectors.runner import load
 from tests.vectors.server_replay import replay
 
 VECTORS = load(Path(__file__).parent.parent / "vectors" / "server.json")
-
-
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
-def test_vector(vector: dict[str, Any]) -> None:
-    """What reaches Braze is what the vector expects."""
-    assert replay(vector) == []
 
 
 @pytest.mark.parametrize("vector", VECTORS[::12], ids=lambda vector: vector["name"])

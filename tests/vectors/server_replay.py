@@ -25,6 +25,7 @@ from mparticle_kit_braze.delivery import DeliveryOptions
 from mparticle_kit_braze.errors import InvalidArgumentError
 from mparticle_kit_braze.kits.user_handle import UserHandle
 from mparticle_kit_braze.sandbox import Reply, Sandbox
+from mparticle_kit_braze.server.attributes import external_id
 from mparticle_kit_braze.server.audiences import AudienceUpdate
 from mparticle_kit_braze.server.erasure import ErasureForwarder, KnownProfile
 from mparticle_kit_braze.server.erasure_service import ErasureService
@@ -117,14 +118,15 @@ class Replay:
             self._user = self.client.for_user(self.identities, mpid=MPID)
         return self._user
 
+    def _external_id(self) -> str | None:
+        return external_id(self.kit.settings, {k: v for k, v in self.identities.items() if v}, MPID)
+
     def _store(self, stored: JsonObject | None) -> None:
-        if stored is None:
-            return
-        known = identities(stored.get("identities", {}))
-        profile = StoredProfile(dict(stored.get("attributes", {})), {k: v for k, v in known.items() if v})
         profiles = self.kit._profiles
-        if profiles is not None:
-            profiles.save(str(self.identities[IdentityType.CUSTOMER_ID]), profile)
+        if stored is not None and profiles is not None:
+            known = identities(stored.get("identities", {}))
+            profile = StoredProfile(dict(stored.get("attributes", {})), {k: v for k, v in known.items() if v})
+            profiles.save(str(self._external_id()), profile)
 
     def _resolve(self, mpid: str | None, given: Mapping[IdentityType, str]) -> KnownProfile | None:
         for profile in self.vector.get("profiles", []):
@@ -166,8 +168,7 @@ class Replay:
         ]
 
     def _audience_update(self, call: JsonObject) -> None:
-        external_id = self.identities.get(IdentityType.CUSTOMER_ID)
-        result = self.kit.rest.update_audiences(external_id, AudienceUpdate.from_json(call))
+        result = self.kit.rest.update_audiences(self._external_id(), AudienceUpdate.from_json(call))
         self.warnings += result.warnings
 
     def _repeat(self, call: JsonObject) -> None:

@@ -11,7 +11,7 @@ import pytest
 from .runner import Runner, load
 
 HERE = Path(__file__).resolve().parent
-FILES = sorted(file.stem for file in HERE.glob("*.json") if file.stem != "server")  # that one has tests of its own
+FILES = sorted(file.stem for file in HERE.glob("*.json"))
 VECTORS = [
     pytest.param(vector, id=f"{name}-{vector['name']}") for name in FILES for vector in load(HERE / f"{name}.json")
 ]

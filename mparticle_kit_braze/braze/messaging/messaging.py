@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ...clock import Clock
 from ...delivery.destination import Exchange
@@ -59,6 +60,25 @@ class Messaging:
         self.feature_flags = FeatureFlags(context, syncs)
         self.banners = Banners(context, syncs)
         self.push = Push(context, syncs, recorder, flush_soon, self.in_app_messages.happened)
+
+    def make_up(self, *, session_began: bool, triggers: list[Any] | None) -> None:
+        """What happened to the client before this was made.
+
+        Args:
+            session_began: Whether a session began.
+            triggers: The in-app messages that came for the user; ``None`` if none did.
+        """
+        self._guarded(lambda: self._make_up(session_began, triggers))
+
+    def _make_up(self, session_began: bool, triggers: list[Any] | None) -> None:
+        if triggers is not None:
+            self.in_app_messages.triggers_answered(triggers)
+        if self._state.triggers_due is not None:
+            self.in_app_messages.session_began(new_session=session_began)
+        if session_began:
+            self.push.session_began()
+            self.feature_flags.session_began()
+            self.content_cards.session_began()
 
     # Events and answers come through here: a fault of ours must cost neither the one nor the other.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..features import CUSTOM_EVENT, PURCHASE
 from .conditions import PropertyFilters, comparable_properties, compile_filters
 from .fields import identifier, number, objects, text
 
@@ -34,8 +35,7 @@ __all__ = [
 MINIMUM_INTERVAL = 30.0
 """Seconds after a message was brought up in which no other is, unless a trigger has its own interval (Braze SDK)."""
 
-OPEN, CUSTOM_EVENT, PURCHASE = "open", "custom_event", "purchase"
-PUSH_CLICK, IAM_CLICK, TEST = "push_click", "iam_click", "test"
+OPEN, PUSH_CLICK, IAM_CLICK, TEST = "open", "push_click", "iam_click", "test"
 
 SHOW_ONCE = -1
 
