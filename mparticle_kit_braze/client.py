@@ -613,8 +613,9 @@ class MParticle:
         return self._kits.clear()
 
     def stats(self) -> ClientStats:
-        """Delivery figures, gates and problems; also of a closed client."""
-        return ClientStats(self._kits.stats(), self._kits.gates(), self._reporter.counts())
+        """Delivery figures, gates, problems and data points; also of a closed client."""
+        kits = self._kits
+        return ClientStats(kits.stats(), kits.gates(), self._reporter.counts(), kits.data_points())
 
     def __enter__(self) -> Self:
         return self

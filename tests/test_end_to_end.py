@@ -22,7 +22,7 @@ from mparticle_kit_braze import (
 from mparticle_kit_braze.diagnostics import Problem
 from mparticle_kit_braze.errors import ClosedError, ConfigurationError, InvalidArgumentError, MParticleError
 from mparticle_kit_braze.sandbox import Reply, Sandbox
-from tests.support import python_process, run_python
+from tests.support import python_process, run_python, wait_until
 
 KEY = "app-key-1"
 
@@ -330,3 +330,37 @@ def test_refused_values_are_reported_and_the_rest_goes_through(
     assert counts["value_refused"] == 1
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
+
+
+def test_statistics_tell_what_was_spent_in_data_points() -> None:
+    """Points by kind, and what an unchanged attribute saved, stand in the client's statistics."""
+    with Sandbox() as sandbox, MParticle([BrazeKit("app-key-1", sandbox.url)], storage=":memory:") as client:
+        client.identify(customer_id="ada")
+        client.log_event("Played Song")
+        client.set_user_attribute("plan", "gold")
+        client.set_user_attribute("plan", "gold")
+        assert client.flush(10).complete
+        points = client.stats().data_points["Braze"]
+        client.kit("Braze").forget_sent_attributes()
+        client.set_user_attribute("plan", "gold")
+        assert client.flush(10).sent == 1
+    assert points.since_start["custom_events"] == 1
+    assert points.since_start["attributes"] == 1
+    assert points.saved == 1
+    assert points.today == points.since_start
+
+
+def test_the_interval_between_messages_is_a_setting() -> None:
+    """Without an interval two messages come up one after the other."""
+    with Sandbox() as sandbox:
+        for name in ("one", "two"):
+            sandbox.add_in_app_message({"message": name}, event=name)
+        kit = BrazeKit("app-key-1", sandbox.url, minimum_trigger_interval=0)
+        with MParticle([kit], storage=":memory:") as client:
+            seen: list[object] = []
+            client.kit("Braze").in_app_messages.subscribe(seen.append)
+            client.identify(customer_id="ada")
+            assert client.flush(10).complete
+            client.log_event("one")
+            client.log_event("two")
+            wait_until(lambda: len(seen) == 2, what="both messages")

@@ -54,6 +54,7 @@ class Braze(EventCalls, MessagingFeatures):
         storage: A directory, ``None`` for the user's data directory, ``":memory:"`` for nothing on disk, or an opened
             :class:`~mparticle_kit_braze.storage.Storage`.
         session_timeout: Seconds without events after which a session ends; at least 10.
+        minimum_trigger_interval: Seconds to keep between two in-app messages; 0 for none.
         flush_interval: Seconds between requests while there is something to send; ``None`` leaves it to
             ``delivery_options``, whose default is 10.
         app_version: The host app's version, such as ``1.2.3.4``.
@@ -79,6 +80,7 @@ class Braze(EventCalls, MessagingFeatures):
         *,
         storage: str | os.PathLike[str] | Storage | None = None,
         session_timeout: float = 1800,
+        minimum_trigger_interval: float = 30,
         flush_interval: float | None = None,
         app_version: str | None = None,
         sdk_metadata: Sequence[str] = (),
@@ -96,6 +98,8 @@ class Braze(EventCalls, MessagingFeatures):
             raise ConfigurationError("reporter and on_error exclude each other: give on_error to the Reporter")
         base_url = resolve_endpoint(endpoint)
         timeout = seconds(session_timeout, "session_timeout")
+        if minimum_trigger_interval != 0:
+            seconds(minimum_trigger_interval, "minimum_trigger_interval")
         options = delivery_options or DeliveryOptions()
         if flush_interval is not None:
             options = dataclasses.replace(options, flush_interval=seconds(flush_interval, "flush_interval"))
@@ -141,6 +145,7 @@ class Braze(EventCalls, MessagingFeatures):
             clock=clock,
             reporter=self._reporter,
             delivery=self._delivery,
+            minimum_trigger_interval=minimum_trigger_interval,
         )
         self._recorder.on_session = self._messaging.session_began
         self._properties = PropertyEncoder(self._property_amiss, orjson_dumps())
@@ -290,6 +295,10 @@ class Braze(EventCalls, MessagingFeatures):
         """The device id: a UUID, kept until :meth:`wipe_data`."""
         return self._state.device_id
 
+    def forget_sent_attributes(self) -> None:
+        """Send every attribute again the next time it is set, unchanged or not (see ``skip_unchanged``)."""
+        self._memory.forget_all()
+
     # -- privacy ------------------------------------------------------------------------------------------------
     def clear(self) -> int:
         """Discard everything queued; gives the number of records. User, session and device id stay."""
@@ -368,6 +377,7 @@ def lazy_messaging(
     clock: Clock,
     reporter: Reporter,
     delivery: Delivery,
+    minimum_trigger_interval: float,
 ) -> LazyMessaging:
     """Messaging that is loaded when it is needed."""
 
@@ -383,6 +393,7 @@ def lazy_messaging(
             reporter=reporter,
             call_soon=delivery.call_soon,
             flush_soon=delivery.flush_soon,
+            minimum_trigger_interval=minimum_trigger_interval,
         )
 
     return LazyMessaging(state, values, make)

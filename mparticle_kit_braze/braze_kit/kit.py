@@ -28,7 +28,7 @@ from .settings import Settings
 if TYPE_CHECKING:  # the adapter is loaded when a client starts
     from typing_extensions import Self, Unpack
 
-    from ..braze import Braze
+    from ..braze import Braze, DataPoints
 
 __all__ = ["BrazeKit", "BrazeKitSettings"]
 
@@ -219,6 +219,8 @@ class BrazeKit(Kit):
         options: dict[str, Any] = {}
         if settings.flush_interval is not None:
             options["flush_interval"] = settings.flush_interval
+        if settings.minimum_trigger_interval is not None:
+            options["minimum_trigger_interval"] = settings.minimum_trigger_interval
         from ..braze import Braze  # noqa: PLC0415 - loaded when a client starts
 
         return Braze(
@@ -398,3 +400,8 @@ class BrazeKit(Kit):
     def stats(self) -> DeliveryStats | None:
         """Delivery figures; ``None`` before the first start."""
         return None if self._braze is None else self._braze.stats()
+
+    @override
+    def data_points(self) -> DataPoints | None:
+        """Data points spent and saved; ``None`` before the first start."""
+        return None if self._braze is None else self._braze.data_points()

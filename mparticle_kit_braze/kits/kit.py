@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..identity import IdentityType, User
     from ..storage import Storage
     from .configuration import KitConfiguration
+    from .statistics import PointReading
     from .user_handle import KitUser
 
 __all__ = ["IdentityOperation", "Kit", "KitContext"]
@@ -171,6 +172,10 @@ class Kit:
 
     def stats(self) -> DeliveryStats | None:
         """Delivery figures, for kits that deliver."""
+        return None
+
+    def data_points(self) -> PointReading | None:
+        """What was spent and saved, for kits whose destination bills by data points."""
         return None
 
     @property

@@ -27,6 +27,7 @@ from .roster import configuration_for, named_kits
 from .route import Route
 from .rules import closed_because
 from .sessions import NO_SESSIONS, SessionSource
+from .statistics import PointReading
 
 if TYPE_CHECKING:
     from .reports import ForwardingListener, ForwardingReports
@@ -351,6 +352,11 @@ class KitManager:
         """Delivery figures of the kits that deliver, by name."""
         found = {route.name: self._guard(route, "stats", route.kit.stats) for route in self._routes}
         return {name: stats for name, stats in found.items() if stats is not None}
+
+    def data_points(self) -> dict[str, PointReading]:
+        """What was spent and saved in data points, by name, of the kits that are billed so."""
+        found = {route.name: self._guard(route, "data_points", route.kit.data_points) for route in self._routes}
+        return {name: points for name, points in found.items() if points is not None}
 
     def gates(self) -> dict[str, str]:
         """For each kit ``active``, ``failed``, or why its gate is closed."""

@@ -87,7 +87,7 @@ def test_files_that_may_not_grow(sandbox: Sandbox, state: Path, limit: int) -> N
     """With writes cut short or refused at any point everything accepted is delivered once, and it is said."""
     complete, problems = ast.literal_eval(run_worker("full_disk", sandbox, state, limit))
     assert complete
-    assert ids(sandbox) == list(range(300))
+    assert sorted(ids(sandbox)) == list(range(300))  # what was on the disk as it failed may come last
     assert {"kit_failed", "record_dropped", "dispatcher_failed"}.isdisjoint(problems)
     assert problems
 

@@ -15,6 +15,7 @@ from ..recorder import Recorder
 from ..state import State
 from .callbacks import Callbacks
 from .settings import MessagingConfig
+from .triggers import MINIMUM_INTERVAL
 
 __all__ = ["Completion", "Context", "UserValues"]
 
@@ -74,6 +75,7 @@ class Context:
     """
 
     def __init__(self, state: State, recorder: Recorder, values: KeyValues, clock: Clock, reporter: Reporter) -> None:
+        self.minimum_trigger_interval = MINIMUM_INTERVAL
         self.state = state
         self.clock = clock
         self.reporter = reporter

@@ -36,6 +36,7 @@ class Messaging:
         reporter: Where problems go.
         call_soon: Has delivery run an exchange; says whether it will.
         flush_soon: Asks for a request with data.
+        minimum_trigger_interval: Seconds to keep between in-app messages.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class Messaging:
         reporter: Reporter,
         call_soon: Callable[[Exchange], bool],
         flush_soon: Callable[[], object],
+        minimum_trigger_interval: float,
     ) -> None:
         self._state = state
         self._reporter = reporter
         self._context = context = Context(state, recorder, values, clock, reporter)
+        context.minimum_trigger_interval = minimum_trigger_interval
         self._syncs = syncs = Syncs(context, endpoint, call_soon, self._forget_user)
         self._session_id = state.session_id
         self.in_app_messages = InAppMessages(context, syncs)

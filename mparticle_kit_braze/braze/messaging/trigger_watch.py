@@ -147,7 +147,7 @@ class TriggerWatch:
     def _fire(self, occurrence: Occurrence, event: Callable[[], dict[str, Any]] | None) -> Firing | None:
         now = self._context.clock.time()
         with self._lock.held:
-            trigger = self._held().select(occurrence, self._history, now)
+            trigger = self._held().select(occurrence, self._history, now, self._context.minimum_trigger_interval)
             if trigger is None:
                 return None
             shown = {**self._history.shown, trigger.id: now}
