@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..clock import Clock
 from .intake import Intake
-from .journal import READ_FLAGS, journal_files, read_frames
+from .journal import READ_FLAGS, FileJournal, journal_files, read_frames
 from .lease import try_lock
 from .options import MEBIBYTE
 from .outbox import Outbox
@@ -83,12 +83,12 @@ class Absorber:
     def is_done_by(self, outbox: Outbox) -> bool:
         """Whether all of this process's journal has been absorbed, by whomever."""
         self.offsets.update(outbox.offsets())
-        return self.is_done()
-
-    def is_done(self) -> bool:
-        """Whether all of this process's journal was absorbed."""
         journal = self._intake.journal
-        return journal is None or self.offsets.get(journal.path.name, 0) >= journal.size()
+        return journal is None or self.is_done(journal)
+
+    def is_done(self, journal: FileJournal) -> bool:
+        """Whether all of a journal of this process was absorbed."""
+        return self.offsets.get(journal.path.name, 0) >= journal.size()
 
     def _absorb(self, outbox: Outbox, name: str, descriptor: int, size: int) -> None:
         offset = self.offsets.get(name, 0)

@@ -17,7 +17,7 @@ from .absorber import Absorber
 from .destination import Record
 from .guard import Guard
 from .intake import MEMORY_BYTES, Intake
-from .journal import CHUNK_BYTES, journal_files
+from .journal import CHUNK_BYTES, FileJournal, journal_files
 from .options import DeliveryOptions
 from .outbox import NONE_DEAD, Outbox, Totals
 from .store import UNUSABLE, Store
@@ -96,22 +96,23 @@ class Backlog:
             self._absorber.reset()
         self._reset()
 
-    def release_journal(self, *, quiet: bool) -> None:
+    def release_journal(self, journal: FileJournal | None) -> None:
         """At the end: remove our journal if all of it is safe elsewhere, else leave it to the next process.
 
         Args:
-            quiet: Whether it is certain that no thread is halfway through an append.
+            journal: What :meth:`~mparticle_kit_braze.delivery.intake.Intake.shut` said. A record that came later has
+                one of its own, which must stay.
         """
-        journal = self._intake.journal
-        if journal is None or not quiet:
+        if journal is None:
             return
         try:
             # With a disk that failed the journal stays unless all that memory took from it has been delivered.
             safe = self._store.on_disk or not self.totals().records
-            done = safe and self._absorber is not None and self._absorber.is_done()
+            done = safe and self._absorber is not None and self._absorber.is_done(journal)
         except UNUSABLE:
             done = False
-        self._intake.journal = None
+        if self._intake.journal is journal:
+            self._intake.journal = None
         if not done:
             journal.release()
             return

@@ -114,7 +114,7 @@ class Engine:
 
     def _let_go(self) -> None:
         self._exit_hook.disarm()
-        self.backlog.release_journal(quiet=self.intake.shut(for_good=True))
+        self.backlog.release_journal(self.intake.shut(for_good=True))
 
     def _at_exit(self) -> None:
         """The process ends. A record that comes even later is still written to a journal, for the next start."""
@@ -124,10 +124,10 @@ class Engine:
     def _end(self, timeout: float, *, for_good: bool) -> FlushResult:
         end = self._clock.monotonic() + timeout
         result = self.flush(timeout)
-        quiet = self.intake.shut(for_good=for_good)
+        journal = self.intake.shut(for_good=for_good)
         left = end - self._clock.monotonic()
         if self.dispatcher.stop(min(max(left, LEAST_STOP_PATIENCE), STOP_PATIENCE)):
-            self.backlog.release_journal(quiet=quiet)
+            self.backlog.release_journal(journal)
         if result.kept and not self.backlog.is_durable:
             self.intake.dropped["closed"] += result.kept
             self._reporter.report(

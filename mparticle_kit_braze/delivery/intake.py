@@ -279,16 +279,17 @@ class Intake:
         self._aim(self.journal.write)
         self._reporter.recovered("journal_unavailable", "Records are written to disk again")
 
-    def shut(self, *, for_good: bool) -> bool:
-        """Detach the journal; say whether it is certain that no append is halfway through.
+    def shut(self, *, for_good: bool) -> FileJournal | None:
+        """Detach the journal, and return it if it is certain that no append to it is halfway through.
 
         Args:
             for_good: Accept nothing any more. Otherwise a late record opens a journal of its own.
         """
+        journal = self.journal
         self.closed = self.closed or for_good
         self._write = None
         self._sink = None
-        return self._begun == self.count
+        return journal if self._begun == self.count else None
 
 
 def _cause(error: OSError | None) -> str:

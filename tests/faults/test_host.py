@@ -102,6 +102,7 @@ def test_signal_handlers_call_every_method(make: Make, sandbox: Sandbox, problem
     assert "kit_failed" not in problems.codes
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # interrupts in finalizers are swallowed
 def test_ctrl_c_at_any_instant(make: Make, sandbox: Sandbox, problems: Problems) -> None:
     """KeyboardInterrupt out of any call leaves the client usable: whatever had returned arrives, and flushes go on."""
     client = make(flush_interval=0.02)
@@ -236,11 +237,11 @@ class LoggingToUs(logging.Handler):
         self.wanted = threading.Event()
         self._in = threading.local()
 
-    def acquire(self) -> None:
-        """Take the handler's lock, and say that a report is on its way to it."""
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Take the handler's lock for a line, and say before that a report is on its way."""
         if threading.current_thread().name in {"reports", "mparticle_kit_braze.report"}:
             self.wanted.set()
-        super().acquire()
+        return super().handle(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line; what that makes us log in turn is passed over."""

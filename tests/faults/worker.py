@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import itertools
 import logging
 import multiprocessing
@@ -215,6 +216,8 @@ def wait_for(child: int) -> int:
         if pid:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.005)
+    os.kill(child, signal.SIGUSR1)  # says on stderr where it hangs
+    time.sleep(1)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return -99
@@ -343,6 +346,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
 }
 
 if __name__ == "__main__":
+    faulthandler.register(signal.SIGUSR1)
     if sys.argv[1] != "script":
         logging.getLogger("mparticle_kit_braze").addHandler(logging.NullHandler())
     SCENARIOS[sys.argv[1]](*sys.argv[2:])

@@ -10,7 +10,7 @@ import pytest
 from mparticle_kit_braze import ConfigurationError, Kit, LoggingKit, MParticle
 from tests.kits.test_sessions import NOT_STARTING, STARTING
 
-BESIDES = {"for_user", "flush", "close", "clear", "erase", "stats", "on_configuration_updated"}
+BESIDES = {"data_points", "for_user", "flush", "close", "clear", "erase", "stats", "on_configuration_updated"}
 """Callbacks that carry no call of the app."""
 
 
