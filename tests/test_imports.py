@@ -23,6 +23,7 @@ GROUND = {
     "events",
     "forks",
     "identity",
+    "key_values",
     "locks",
     "overriding",
     "storage",
@@ -32,7 +33,7 @@ GROUND = {
 }
 """What every room may stand on."""
 
-PLAIN_GROUND = {"_version", "clock", "diagnostics", "errors", "forks", "locks", "overriding", "storage"}
+PLAIN_GROUND = {"_version", "clock", "diagnostics", "errors", "forks", "key_values", "locks", "overriding", "storage"}
 """The part of the ground without a word of mParticle in it."""
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -40,7 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": GROUND | {"client", "discovery", "idsync", "kits", "upload_kit", "braze_kit", "braze", "delivery"},
     "__main__": PLAIN_GROUND | {"server", "sandbox"},  # the command line; loads a room when its command is used
     # braze_kit: only MParticle.from_env, at the call
-    "client": GROUND | {"discovery", "kits", "braze_kit", "delivery"},
+    "client": GROUND | {"calls", "discovery", "kits", "braze_kit", "delivery"},
+    "calls": GROUND | {"kits"},  # the facade's methods by subject
     "discovery": GROUND | {"kits", "braze_kit"},  # braze_kit: only for a configuration that asks for it
     "kits": GROUND | {"delivery"},
     "upload_kit": GROUND | {"kits", "delivery"},

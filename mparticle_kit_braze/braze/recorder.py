@@ -114,6 +114,10 @@ class Recorder:
         """
         return self._append(ATTRIBUTES, to_bytes(f"{{{owner}{members}}}"))
 
+    def divert(self, append: Callable[[str, bytes], bool]) -> None:
+        """Hand every record from now on to this instead of the queue: to show what would be sent."""
+        self._append = append
+
     def accepts(self) -> bool:
         """Whether calls are taken at all: not while disabled.
 

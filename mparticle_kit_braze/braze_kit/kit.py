@@ -221,9 +221,7 @@ class BrazeKit(Kit):
             options["flush_interval"] = settings.flush_interval
         if settings.minimum_trigger_interval is not None:
             options["minimum_trigger_interval"] = settings.minimum_trigger_interval
-        from ..braze import Braze  # noqa: PLC0415 - loaded when a client starts
-
-        return Braze(
+        return self._braze_class()(
             settings.api_key,
             settings.endpoint,
             storage=context.storage,
@@ -238,6 +236,12 @@ class BrazeKit(Kit):
             delivery_options=self._delivery_options,
             **options,
         )
+
+    def _braze_class(self) -> type[Braze]:
+        """Of what kind the Braze client is."""
+        from ..braze import Braze  # noqa: PLC0415 - loaded when a client starts
+
+        return Braze
 
     def _report_settings(self) -> None:
         reporter = self._profile.reporter

@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..locks import ForkSafeLock
 from .destination import Request, Response
 
 if TYPE_CHECKING:
     import requests
+    from requests.adapters import HTTPAdapter
 
 __all__ = ["Transport"]
 
 MAX_BODY = 4 * 1024 * 1024
 """The most bytes of an answer that are read."""
 
+MOST_PLACES = 100
+
+
+class _Place(NamedTuple):
+    """A URL made ready."""
+
+    request: requests.PreparedRequest
+    verify: bool | str
+    proxies: Mapping[str, str]
+
 
 class Transport:
-    """Sends requests over one session, which keeps its connections open. Used by one thread.
+    """Sends requests through one adapter, which keeps its connections open. Used by one thread.
 
     Args:
         connect_timeout: Seconds to wait for a connection.
@@ -35,9 +47,9 @@ class Transport:
 
     def __init__(self, connect_timeout: float, read_timeout: float) -> None:
         self._timeouts = (connect_timeout, read_timeout)
-        self._session: requests.Session | None = None
+        self._adapter: HTTPAdapter | None = None
         self.loading = ForkSafeLock()
-        self._environments: dict[str, dict[str, Any]] = {}
+        self._places: dict[str, _Place] = {}
 
     def send(self, request: Request) -> Response:
         """Post a request; the answer says by status 0 that there was none, and why."""
@@ -48,28 +60,28 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections."""
-        session, self._session = self._session, None
-        if session is not None:
+        adapter, self._adapter = self._adapter, None
+        if adapter is not None:
             with contextlib.suppress(Exception):
-                session.close()
+                adapter.close()
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's connections without a word on them."""
-        self._session = None
+        self._adapter = None
         self.loading.renew()
 
     def _send(self, request: Request) -> Response:
-        if self._session is None:
+        if self._adapter is None:
             with self.loading.held:
-                self._session = open_session()
-        answer = self._session.post(
-            request.url,
-            data=request.body,
-            headers=dict(request.headers),
-            timeout=self._timeouts,
-            allow_redirects=False,
-            stream=True,
-            **self._environment(self._session, request.url),
+                self._adapter = open_adapter()
+        place = self._place(request.url)
+        prepared = place.request.copy()
+        prepared.headers.update(request.headers)
+        prepared.headers["Content-Length"] = str(len(request.body))
+        prepared.body = request.body
+        # Straight to the adapter: a session would add redirects, cookies and ``~/.netrc``, none of them wanted.
+        answer = self._adapter.send(
+            prepared, stream=True, timeout=self._timeouts, verify=place.verify, proxies=place.proxies
         )
         try:
             headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -77,14 +89,13 @@ class Transport:
         finally:
             answer.close()
 
-    def _environment(self, session: requests.Session, url: str) -> dict[str, Any]:
-        """What the process's environment says about proxies and certificates: asked once, for it takes its time."""
-        known = self._environments.get(url)
+    def _place(self, url: str) -> _Place:
+        """Where a URL leads, with what the process's environment says about proxies and certificates: asked once."""
+        known = self._places.get(url)
         if known is None:
-            session.trust_env = True
-            settings = session.merge_environment_settings(url, {}, True, None, None)
-            known = self._environments[url] = {"proxies": settings["proxies"], "verify": settings["verify"]}
-            session.trust_env = False
+            if len(self._places) >= MOST_PLACES:
+                self._places.clear()
+            known = self._places[url] = find_place(url)
         return known
 
     def _body(self, answer: requests.Response) -> bytes:
@@ -101,19 +112,22 @@ class Transport:
         return body
 
 
-def open_session() -> requests.Session:
-    """A session that sends the headers it is given and no others, and looks for no passwords in ``~/.netrc``."""
+def open_adapter() -> HTTPAdapter:
+    """What keeps the connections."""
     import requests  # noqa: PLC0415  (see the module's docstring)
 
-    session = requests.Session()
-    session.headers.clear()
-    session.auth = _no_credentials
     "localhost".encode("idna")  # loads what the first request would load
-    return session
+    return requests.adapters.HTTPAdapter()
 
 
-def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+def find_place(url: str) -> _Place:
+    """Prepare all of a request to a URL that is the same each time."""
+    import requests  # noqa: PLC0415
+
+    with requests.Session() as session:
+        settings = session.merge_environment_settings(url, {}, True, None, None)
+    prepared = requests.Request("POST", url).prepare()
+    return _Place(prepared, settings["verify"] or True, settings["proxies"])
 
 
 def classify(error: BaseException) -> str:

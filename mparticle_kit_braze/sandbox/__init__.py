@@ -6,6 +6,7 @@ It is an independent check of the client and shares none of its code.
 from __future__ import annotations
 
 from .checks import RequestProblem
+from .matching import Arrival
 from .profiles import Activity, Location, SessionRecord, UserProfile
 from .recorder import SandboxCounts, SandboxRequest
 from .replies import Reply
@@ -14,6 +15,7 @@ from .server import DEFAULT_CONFIG, Sandbox
 __all__ = [
     "DEFAULT_CONFIG",
     "Activity",
+    "Arrival",
     "Location",
     "Reply",
     "RequestProblem",

@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from typing_extensions import Self
 
+from .assertions import Assertions
 from .checks import RequestProblem, check_body, check_headers, parse_json
 from .messaging import CampaignSetup, MessagingApi, messaging_path
 from .profiles import UserProfile
@@ -51,7 +52,7 @@ DEFAULT_CONFIG: Mapping[str, Any] = {
 """The ``config`` object of the real endpoint's answer, with nothing blocked and the rate limit on."""
 
 
-class Sandbox(CampaignSetup):
+class Sandbox(CampaignSetup, Assertions):
     """A Braze of one's own, for tests and for trying things out.
 
     It serves the SDK's ``data`` path on ``127.0.0.1``, refuses what the real clients would never send, and

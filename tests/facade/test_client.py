@@ -344,7 +344,7 @@ def test_camel_case_names_are_the_same_calls() -> None:
     """MParticle's spelling is the very same function, and no alias is missing from the list."""
     for alias, name in ALIASES.items():
         assert inspect.getattr_static(MParticle, alias) is inspect.getattr_static(MParticle, name)
-    camel = {name for name in vars(MParticle) if not name.startswith("_") and name != name.lower()}
+    camel = {name for name in dir(MParticle) if not name.startswith("_") and name != name.lower()}
     assert camel == set(ALIASES)
 
 

@@ -122,7 +122,7 @@ def test_failing_disk_keeps_values_and_catches_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """While the file cannot be written values live in memory; the next write that works brings them along."""
-    monkeypatch.setattr("mparticle_kit_braze.storage.HOLD_OFF", 0.0)
+    monkeypatch.setattr("mparticle_kit_braze.key_values.HOLD_OFF", 0.0)
     values = Storage.open(tmp_path, reporter).key_values()
     values.set("before", 0)
     assert values._connection is not None

@@ -300,7 +300,7 @@ def test_a_logging_handler_and_a_failing_disk(
 
     Each waits for the other if a problem is reported while a lock of ours is held.
     """
-    monkeypatch.setattr("mparticle_kit_braze.storage.BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr("mparticle_kit_braze.key_values.BUSY_TIMEOUT", 0.01)
     client = make()
     prime(client, sandbox)
     client.close(timeout=5)
