@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ._version import __version__
+from .commands.console import Exit, run, warn, write
 
 __all__ = ["main"]
 
@@ -16,17 +18,18 @@ class Command(NamedTuple):
     """One subcommand.
 
     Attributes:
-        module: Where its ``main(arguments)`` is, relative to this package; it returns the exit status.
+        main: ``module:function``, relative to this package; takes the arguments and returns the exit status.
         help: What it does, in a line.
     """
 
-    module: str
+    main: str
     help: str
 
 
 COMMANDS: Mapping[str, Command] = {
-    "import": Command(".server.command", "send a CSV or JSONL file of users, events or purchases to Braze"),
-    "sandbox": Command(".sandbox.__main__", "run a local Braze to send to"),
+    "sandbox": Command(".sandbox.__main__:main", "run a local Braze to send to, with a page to look at what arrives"),
+    "explain": Command(".commands.explain:main", "show what a call becomes in each profile, side by side"),
+    "import": Command(".server.command:main", "send a CSV or JSONL file of users, events or purchases to Braze"),
 }
 
 
@@ -39,32 +42,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The command's exit status; 2 when there is no such command.
     """
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    return run(_main, sys.argv[1:] if arguments is None else list(arguments))
+
+
+def _main(given: Sequence[str]) -> int:
     name = given[0] if given else ""
     if name in ("-h", "--help"):
-        sys.stdout.write(_usage())
-        return 0
+        write(_usage())
+        return Exit.OK
     if name == "--version":
-        sys.stdout.write(f"{__version__}\n")
-        return 0
+        write(__version__)
+        return Exit.OK
     if name not in COMMANDS:
-        sys.stderr.write((f"error: there is no command {name!r}\n\n" if name else "") + _usage())
-        return 2
-    module = importlib.import_module(COMMANDS[name].module, __package__)
-    return int(module.main(given[1:]))
+        if name:
+            near = difflib.get_close_matches(name, COMMANDS, 1)
+            warn(f"error: there is no command {name!r}" + (f"; did you mean {near[0]!r}?" if near else "") + "\n")
+        warn(_usage())
+        return Exit.USAGE
+    module, _, function = COMMANDS[name].main.partition(":")
+    return int(getattr(importlib.import_module(module, __package__), function)(given[1:]))
 
 
 def _usage() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "usage: python -m mparticle_kit_braze COMMAND ...",
             "",
-            *lines,
+            *(f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()),
             "",
-            "COMMAND --help says more about each; --version prints the version.",
-            "",
+            "COMMAND --help says more about each, with examples; --version prints the version.",
         ]
     )
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from mparticle_kit_braze import Kit, MParticle
-    from mparticle_kit_braze.sandbox import Sandbox
+    from .client import MParticle
+    from .kits import Kit
+    from .sandbox import Sandbox
 
 __all__ = ["braze_sandbox", "mparticle", "mparticle_kits"]
 
@@ -27,7 +28,7 @@ __all__ = ["braze_sandbox", "mparticle", "mparticle_kits"]
 @pytest.fixture
 def braze_sandbox() -> Iterator[Sandbox]:
     """A Braze of the test's own on loopback, with assertions on what arrived; see ``Sandbox.assert_event``."""
-    from mparticle_kit_braze.sandbox import Sandbox  # noqa: PLC0415  # as the module says
+    from .sandbox import Sandbox  # noqa: PLC0415  # as the module says
 
     with Sandbox(limiter=False) as sandbox:
         yield sandbox
@@ -36,7 +37,7 @@ def braze_sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def mparticle_kits(braze_sandbox: Sandbox) -> Sequence[Kit]:
     """The kits of ``mparticle``: a Braze kit. Override it for other settings, a profile, or a server kit."""
-    from mparticle_kit_braze import BrazeKit  # noqa: PLC0415  # as the module says
+    from .braze_kit import BrazeKit  # noqa: PLC0415  # as the module says
 
     return [BrazeKit("test-app-key", braze_sandbox.url)]
 
@@ -44,7 +45,7 @@ def mparticle_kits(braze_sandbox: Sandbox) -> Sequence[Kit]:
 @pytest.fixture
 def mparticle(mparticle_kits: Sequence[Kit], braze_sandbox: Sandbox) -> Iterator[MParticle]:
     """A client whose calls go to ``braze_sandbox``; it keeps nothing on disk and is closed after the test."""
-    from mparticle_kit_braze import MParticle  # noqa: PLC0415  # as the module says
+    from .client import MParticle  # noqa: PLC0415  # as the module says
 
     with MParticle(mparticle_kits, storage=":memory:") as client:
         braze_sandbox.attach(client)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .._version import __version__
@@ -18,13 +19,16 @@ from .answers import parsed, reason_in, verdict_of
 from .authentication import AuthenticationFailure, Signatures, failure_in, set_aside_reason
 from .device import describe_device
 from .encoding import compact, quote, to_bytes
-from .limits import RequestLimiter
+from .limits import DATA, RequestLimiter
 from .points import PointMeter
 from .request_body import contents, json_object, leading_of_one_user
 from .server_config import is_newer
 from .state import State
 
 __all__ = ["DataEndpoint"]
+
+FAILURES = "failures"
+"""Failed requests since the last success, by path: the header counts on over restarts and changes of user."""
 
 MANY = 500
 """With more records than this, building a request takes long enough for the host to notice."""
@@ -34,6 +38,7 @@ class Notes(NamedTuple):
     """What a request carried, to be settled when it is answered.
 
     Attributes:
+        path: Where it went, as limits name it.
         epoch: The life of the user it was built in.
         device: The text of the ``device`` object in force, sent or already known.
         metadata: Which session and tags the metadata is for.
@@ -44,6 +49,7 @@ class Notes(NamedTuple):
         merged_away: Data points saved by merging attributes.
     """
 
+    path: str
     epoch: int
     device: str
     metadata: str
@@ -55,7 +61,7 @@ class Notes(NamedTuple):
 
     def __repr__(self) -> str:
         """Without the user and their signature."""
-        return f"Notes(epoch={self.epoch}, triggers={self.triggers!r}, points={self.points!r})"
+        return f"Notes(path={self.path!r}, epoch={self.epoch}, triggers={self.triggers!r}, points={self.points!r})"
 
 
 class DataEndpoint:
@@ -140,7 +146,7 @@ class DataEndpoint:
         self._on_undeliverable()
 
     # -- requests -----------------------------------------------------------------------------------------------
-    def build(self, records: Sequence[Record], *, attempt: int, now: float) -> Request:
+    def build(self, records: Sequence[Record], *, attempt: int, now: float) -> Request:  # noqa: ARG002 - see FAILURES
         """One request for some leading records: all of them, or with SDK authentication those of one user."""
         state = self._state
         state.values.reload()
@@ -162,9 +168,10 @@ class DataEndpoint:
         signature = self._signatures.for_user(user_id)
         # In-app messages are asked for on behalf of the current user only.
         triggers = state.triggers_due if user_id == state.user_id else None
-        notes = self._notes(user_id, signature, triggers, carried.points(), carried.merged_away)
+        points, saved = carried.points(), carried.merged_away
+        notes = self._notes(DATA, user_id, signature, triggers=triggers, points=points, merged_away=saved)
         parts = [self._respond_with(user_id, alias, triggers), *carried.json_parts(), *self._about(notes, alias, now)]
-        headers = self._headers(attempt, signature, asks=triggers is not None)
+        headers = self._headers(DATA, signature, asks=triggers is not None)
         state.values.update({**self._before_request(), "limiter": {**self._limiter.saved(), "epoch": state.epoch}})
         return Request(f"{self._base_url}/data/", headers, json_object(parts), used, notes)
 
@@ -174,43 +181,50 @@ class DataEndpoint:
         members: Mapping[str, Any],
         *,
         headers: Mapping[str, str],
-        attempt: int,
         responds: bool,
         now: float,
-    ) -> Request:
+    ) -> Request | None:
         """A request without records to another path, for the current user and out of the same token bucket.
 
         Args:
             path: The path below the base URL.
             members: Members of the body that are its own.
-            headers: Headers to add, or to put in place of the usual ones.
-            attempt: 1, and one more for each failed request to this path since its last success.
+            headers: Headers to add.
             responds: Whether the body has ``respond_with``.
             now: Seconds since the epoch.
+
+        Returns:
+            The request; ``None`` when the path's own limit lets none out (the Web SDK fails it then and does not wait).
         """
         state = self._state
         state.values.reload()
         self._follow_user()
+        name = path.rstrip("/")
+        if not self._limiter.admits(state.config, name):
+            return None
         alias = state.alias if state.user_id is None else None
         signature = self._signatures.for_user(state.user_id)
-        notes = self._notes(state.user_id, signature, None, {}, 0)
+        notes = self._notes(name, state.user_id, signature)
         parts = [self._respond_with(state.user_id, alias, None)] if responds else []
         if members:
             parts.append(to_bytes(compact(dict(members))[1:-1]))
         parts += self._about(notes, alias, now)
-        usual = self._headers(attempt, signature, asks=False, data=False)
+        usual = self._headers(name, signature, asks=False)
         state.values.update({"limiter": {**self._limiter.saved(), "epoch": state.epoch}})
         return Request(f"{self._base_url}/{path}", {**usual, **headers}, json_object(parts), 0, notes)
 
     def _notes(
         self,
+        path: str,
         user_id: str | None,
         signature: str | None,
-        triggers: str | None,
-        points: Mapping[str, int],
-        merged_away: int,
+        *,
+        triggers: str | None = None,
+        points: Mapping[str, int] = MappingProxyType({}),
+        merged_away: int = 0,
     ) -> Notes:
         return Notes(
+            path=path,
             epoch=self._state.epoch,
             device=compact(describe_device()),
             metadata=" ".join([self._state.session_id, *self._sdk_metadata]),
@@ -255,14 +269,14 @@ class DataEndpoint:
             texts.append(f'"alias":{compact(alias)}')
         return [to_bytes(text) for text in texts]
 
-    def _headers(self, attempt: int, signature: str | None, *, asks: bool, data: bool = True) -> dict[str, str]:
+    def _headers(self, path: str, signature: str | None, *, asks: bool) -> dict[str, str]:
         headers = {
             "Content-Type": "application/json",
             "X-Braze-Api-Key": self._api_key,
-            "X-Braze-Last-Req-Ms-Ago": str(self._limiter.ms_since_last_request()),
-            "X-Braze-Req-Attempt": str(attempt),
+            "X-Braze-Last-Req-Ms-Ago": str(self._limiter.ms_since_last_request(path)),
+            "X-Braze-Req-Attempt": str(1 + self._failures().get(path, 0)),
         }
-        remaining = self._limiter.take(self._state.config, data=data)
+        remaining = self._limiter.take(self._state.config, path)
         if remaining is not None:
             headers["X-Braze-Req-Tokens-Remaining"] = str(remaining)
         if asks:
@@ -278,6 +292,7 @@ class DataEndpoint:
         answer = parsed(response.body)
         outcome = self._judged(request, response, answer)
         notes: Notes = request.context
+        self._count(notes.path, failed=outcome.verdict is not Verdict.ACCEPTED or bool(outcome.refused))
         if notes.triggers is not None and notes.epoch == self._state.epoch:
             brought = answer if outcome.verdict is Verdict.ACCEPTED and isinstance(answer, Mapping) else {}
             self._on_triggers(brought.get("triggers"), notes.epoch)
@@ -290,19 +305,20 @@ class DataEndpoint:
             The answer's object (empty if it is none), or ``None`` if the request failed; and whether it failed for
             want of a good signature, which subscribers are told.
         """
+        notes: Notes = request.context
         answer = parsed(response.body)
         failure = failure_in(answer, status=response.status)
-        if failure is not None:
-            self._tell_failure(request.context, *failure)
-            return None, True
-        if not 200 <= response.status < 300:
-            return None, response.status in (401, 403)
         if not isinstance(answer, Mapping):
             answer = {}
-        if answer.get("error"):
-            return None, False
-        self._acknowledge(request.context, {})
-        return answer, False
+        accepted = failure is None and 200 <= response.status < 300 and not answer.get("error")
+        # An answer that asks to be asked again counts as an attempt although it succeeded.
+        wait = self.retry_after(response.headers.get("retry-after"))
+        self._count(notes.path, failed=not accepted or wait is not None)
+        if failure is not None:
+            self._tell_failure(notes, *failure)
+        if accepted:
+            self._acknowledge(notes, {})
+        return answer if accepted else None, failure is not None or response.status in (401, 403)
 
     def _judged(self, request: Request, response: Response, answer: Any) -> Outcome:
         if response.status == 0:
@@ -335,6 +351,18 @@ class DataEndpoint:
         self._settle(request.context)
         self._take_config(answer.get("config"))
         return Outcome(Verdict.ACCEPTED)
+
+    def _failures(self) -> dict[str, int]:
+        stored = self._state.values.get(FAILURES)
+        counts = stored.items() if isinstance(stored, dict) else ()
+        return {path: count for path, count in counts if type(count) is int and count > 0}
+
+    def _count(self, path: str, *, failed: bool) -> None:
+        """Count a failed request to a path; a success ends the count."""
+        failures = self._failures()
+        if failed or path in failures:
+            failures[path] = failures.get(path, 0) + 1 if failed else 0
+            self._state.values.set(FAILURES, failures)
 
     def _settle(self, notes: Notes) -> None:
         self._meter.spend(notes.points, notes.merged_away)

@@ -1,7 +1,8 @@
 """The client-side limit on requests: a token bucket per device and user, as the Web SDK keeps, without its stall.
 
-The bucket regains tokens for the time since the previous request, in whole tokens; the first request of a
-user is free. All times are monotonic; only the state that outlives the process is told in wall-clock time.
+One bucket is shared by all paths of the endpoint, and the first request of a user is free; a path may have a further
+one of its own. A bucket regains tokens for the time since the previous request, in whole tokens. All times are
+monotonic; only the state that outlives the process is told in wall-clock time.
 """
 
 from __future__ import annotations
@@ -12,14 +13,55 @@ from typing import Any
 from ..clock import Clock
 from .server_config import RateLimit, ServerConfig
 
-__all__ = ["NO_PREVIOUS_REQUEST_MS", "RequestLimiter"]
+__all__ = ["DATA", "NO_PREVIOUS_REQUEST_MS", "RequestLimiter"]
+
+DATA = "data"
+"""The path of requests with data, as limits name it."""
 
 NO_PREVIOUS_REQUEST_MS = 7_200_000
 """What the header says when there was no previous request."""
 
+SHARED = ""
+"""In place of a path: the bucket of all of them."""
+
+
+class Bucket:
+    """Tokens, and when the last one was taken.
+
+    Attributes:
+        last: Monotonic seconds of the last request; ``None`` for never.
+        tokens: What was left after it; ``None`` while no limit was in force.
+    """
+
+    __slots__ = ("last", "tokens")
+
+    def __init__(self, last: float | None = None, tokens: int | None = None) -> None:
+        self.last = last
+        self.tokens = tokens
+
+    def available(self, limit: RateLimit, now: float) -> int:
+        """The tokens there are now."""
+        if self.tokens is None or self.last is None:
+            return limit.capacity
+        return min(limit.capacity, self.tokens + int((now - self.last) / limit.refill_rate))
+
+    def wait(self, limit: RateLimit | None, now: float) -> float:
+        """Seconds until there is a token."""
+        if limit is None or self.tokens is None or self.last is None or self.available(limit, now) > 0:
+            return 0.0
+        return max(0.0, limit.refill_rate - (now - self.last))
+
+    def take(self, limit: RateLimit | None, now: float, *, cost: int = 1) -> None:
+        """Take a token for a request, if there is a limit."""
+        if limit is not None:
+            self.tokens = max(0, self.available(limit, now) - cost)
+        self.last = now
+
 
 class RequestLimiter:
     """Counts tokens and the time since the last request. Used on the dispatcher's thread only.
+
+    Paths are named as limits name them: ``data``, ``content_cards/sync``, ...
 
     Args:
         clock: Where time comes from.
@@ -28,84 +70,55 @@ class RequestLimiter:
 
     def __init__(self, clock: Clock, saved: object = None) -> None:
         self._clock = clock
-        self._last: float | None = None
-        self._last_data: float | None = None
-        self._tokens: int | None = None
-        self._data_tokens: int | None = None
+        self._buckets: dict[str, Bucket] = {}
         if isinstance(saved, Mapping):
-            self._restore(saved)
+            for path, bucket in saved.items():
+                self._buckets[str(path)] = self._restored(bucket)
 
-    def _restore(self, saved: Mapping[Any, Any]) -> None:
-        self._last = self._monotonic(saved.get("at"))
-        self._last_data = self._monotonic(saved.get("data_at", saved.get("at")))
-        if self._last is not None:
-            self._tokens = _count(saved.get("tokens"))
-            self._data_tokens = _count(saved.get("data_tokens"))
-
-    def _monotonic(self, at: object) -> float | None:
+    def _restored(self, saved: object) -> Bucket:
+        at, tokens = (saved.get("at"), saved.get("tokens")) if isinstance(saved, Mapping) else (None, None)
         if not isinstance(at, int | float):
-            return None
+            return Bucket()
         # A clock that was set back since counts as no time at all.
-        return self._clock.monotonic() - max(0.0, self._clock.time() - at)
+        last = self._clock.monotonic() - max(0.0, self._clock.time() - at)
+        return Bucket(last, tokens if type(tokens) is int and tokens >= 0 else None)
 
     def saved(self) -> dict[str, Any]:
         """The state to keep over restarts."""
+        offset = self._clock.time() - self._clock.monotonic()
         return {
-            "at": self._wall(self._last, self._clock.time()),
-            "data_at": self._wall(self._last_data, None),
-            "tokens": self._tokens,
-            "data_tokens": self._data_tokens,
+            path: {"at": bucket.last + offset, "tokens": bucket.tokens}
+            for path, bucket in self._buckets.items()
+            if bucket.last is not None
         }
 
-    def _wall(self, monotonic: float | None, never: float | None) -> float | None:
-        return never if monotonic is None else self._clock.time() - (self._clock.monotonic() - monotonic)
+    def ms_since_last_request(self, path: str = DATA) -> int:
+        """Milliseconds since the previous request to a path; 7200000 when there was none."""
+        last = self._bucket(path).last
+        return NO_PREVIOUS_REQUEST_MS if last is None else max(0, int((self._clock.monotonic() - last) * 1000))
 
-    def ms_since_last_request(self) -> int:
-        """Milliseconds since the previous data request; 7200000 when there was none."""
-        if self._last_data is None:
-            return NO_PREVIOUS_REQUEST_MS
-        return max(0, int((self._clock.monotonic() - self._last_data) * 1000))
+    def wait(self, config: ServerConfig, path: str = DATA) -> float:
+        """Seconds until a request to a path may leave."""
+        now = self._clock.monotonic()
+        shared = self._bucket(SHARED).wait(config.limit, now)
+        return max(shared, self._bucket(path).wait(config.limits.get(path), now))
 
-    def wait(self, config: ServerConfig) -> float:
-        """Seconds until a request may leave."""
-        return max(
-            self._wait(config.limit, self._tokens, self._last),
-            self._wait(config.data_limit, self._data_tokens, self._last_data),
-        )
+    def admits(self, config: ServerConfig, path: str) -> bool:
+        """Whether the path's own limit, if it has one, lets a request out now."""
+        return self._bucket(path).wait(config.limits.get(path), self._clock.monotonic()) <= 0
 
-    def take(self, config: ServerConfig, *, data: bool = True) -> int | None:
-        """Count one request, for ``data`` or another path of the endpoint.
+    def take(self, config: ServerConfig, path: str = DATA) -> int | None:
+        """Count one request to a path.
 
         Returns:
             The tokens left for the header; ``None`` on a first request or without limit.
         """
-        remaining = self._tokens if config.limit is None else self._taken(config.limit, self._tokens, self._last)
-        told = None if config.limit is None or self._tokens is None else remaining
-        self._tokens = remaining
-        if data and config.data_limit is not None:
-            self._data_tokens = self._taken(config.data_limit, self._data_tokens, self._last_data)
-        self._last = self._clock.monotonic()
-        if data:
-            self._last_data = self._last
-        return told
+        now = self._clock.monotonic()
+        self._bucket(path).take(config.limits.get(path), now)
+        shared = self._bucket(SHARED)
+        first = shared.last is None
+        shared.take(config.limit, now, cost=0 if first else 1)
+        return None if first or config.limit is None else shared.tokens
 
-    def _taken(self, limit: RateLimit, tokens: int | None, last: float | None) -> int:
-        if tokens is None:
-            return limit.capacity
-        return max(0, self._available(limit, tokens, last) - 1)
-
-    def _available(self, limit: RateLimit, tokens: int, last: float | None) -> int:
-        gained = int(self._since(last) / limit.refill_rate)
-        return min(limit.capacity, tokens + gained)
-
-    def _wait(self, limit: RateLimit | None, tokens: int | None, last: float | None) -> float:
-        if limit is None or tokens is None or self._available(limit, tokens, last) > 0:
-            return 0.0
-        return max(0.0, limit.refill_rate - self._since(last))
-
-    def _since(self, last: float | None) -> float:
-        return 0.0 if last is None else max(0.0, self._clock.monotonic() - last)
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    def _bucket(self, path: str) -> Bucket:
+        return self._buckets.setdefault(path, Bucket())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..delivery.destination import Backoff
 
-__all__ = ["RateLimit", "ServerConfig", "is_newer"]
+__all__ = ["RateLimit", "ServerConfig", "is_newer", "rate_limit"]
 
 MIN_CAPACITY = 10
+MAX_NUMBER = 2**53
+"""Beyond this no version, time or limit is meant; one taken as a version would keep every later one out."""
 
 
 class RateLimit(NamedTuple):
@@ -31,7 +33,7 @@ class ServerConfig(NamedTuple):
         messaging_session_timeout: Seconds of inactivity after which in-app messages are asked for again.
         minimum_session_timeout: Lower bound of the session time-out, seconds.
         limit: The limit over all requests; ``None`` when it is off.
-        data_limit: A further limit on data requests.
+        limits: Further limits by path (``data``, ``content_cards/sync``, ...).
         backoff: Waiting times after failures.
     """
 
@@ -42,7 +44,7 @@ class ServerConfig(NamedTuple):
     messaging_session_timeout: float | None = None
     minimum_session_timeout: float | None = None
     limit: RateLimit | None = RateLimit()
-    data_limit: RateLimit | None = None
+    limits: Mapping[str, RateLimit] = MappingProxyType({})
     backoff: Backoff = Backoff()
 
     @classmethod
@@ -51,7 +53,6 @@ class ServerConfig(NamedTuple):
         if not isinstance(raw, Mapping):
             return cls()
         limits = _mapping(raw.get("global_request_rate_limit"))
-        overrides = _mapping(limits.get("endpoint_overrides"))
         limit = _global_limit(limits) if "global_request_rate_limit" in raw else RateLimit()
         return cls(
             time=_number(raw.get("time")) or 0,
@@ -61,7 +62,7 @@ class ServerConfig(NamedTuple):
             messaging_session_timeout=_positive(raw.get("messaging_session_timeout")),
             minimum_session_timeout=_positive(raw.get("minimum_session_timeout")),
             limit=limit,
-            data_limit=_override(overrides.get("data")) if limit is not None else None,
+            limits={} if limit is None else _overrides(limits.get("endpoint_overrides")),
             backoff=_backoff(_mapping(raw.get("request_backoff"))),
         )
 
@@ -83,15 +84,18 @@ def _block_list(raw: Mapping[Any, Any], kind: str) -> frozenset[str]:
 
 
 def _global_limit(limits: Mapping[Any, Any]) -> RateLimit | None:
-    capacity = _positive(limits.get("capacity"))
-    refill_rate = _positive(limits.get("refill_rate"))
+    limit = rate_limit(limits)
     # As the Web SDK: a small or missing capacity turns the limiter off.
-    if limits.get("enabled") is False or capacity is None or capacity < MIN_CAPACITY or refill_rate is None:
-        return None
-    return RateLimit(int(capacity), refill_rate)
+    return None if limits.get("enabled") is False or limit is None or limit.capacity < MIN_CAPACITY else limit
 
 
-def _override(raw: object) -> RateLimit | None:
+def _overrides(raw: object) -> dict[str, RateLimit]:
+    overrides = _mapping(raw)
+    return {str(path): limit for path in overrides if (limit := rate_limit(overrides[path])) is not None}
+
+
+def rate_limit(raw: object) -> RateLimit | None:
+    """A limit as received; ``None`` if it is none that could be kept."""
     limits = _mapping(raw)
     capacity, refill_rate = _positive(limits.get("capacity")), _positive(limits.get("refill_rate"))
     if capacity is None or capacity < 1 or refill_rate is None:
@@ -115,11 +119,11 @@ def _mapping(value: object) -> Mapping[Any, Any]:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf:
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER:
         return value
     return None
 
 
 def _positive(value: object) -> float | None:
     number = _number(value)
-    return number if number is not None and 0 < number < 1e12 else None
+    return number if number is not None and 1e-6 <= number < 1e12 else None

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..kits.texts import java_double
 from .values import UnsupportedValueError, date_text, plain
 
 __all__ = [
@@ -16,7 +17,6 @@ __all__ = [
     "apple_number",
     "apple_text",
     "java_detect",
-    "java_double",
     "java_text",
     "json_text",
     "utf16_length",
@@ -40,29 +40,6 @@ _APPLE_DATE = re.compile(
 
 
 # -- Android ------------------------------------------------------------------------------------------------------
-def java_double(value: float) -> str:
-    """A decimal number as Java's ``Double.toString`` writes it: ``2.0``, ``1.0E7``, ``1.0E-4`` (below 0.001)."""
-    if value == 0:
-        return "-0.0" if math.copysign(1.0, value) < 0 else "0.0"
-    sign = "-" if value < 0 else ""
-    mantissa, _, exponent_text = repr(abs(value)).partition("e")
-    digits, exponent = _digits_and_exponent(mantissa, int(exponent_text or 0))
-    if -3 <= exponent < 7:
-        if exponent < 0:
-            return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
-        whole, fraction = digits[: exponent + 1].ljust(exponent + 1, "0"), digits[exponent + 1 :] or "0"
-        return f"{sign}{whole}.{fraction}"
-    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{exponent}"
-
-
-def _digits_and_exponent(mantissa: str, exponent: int) -> tuple[str, int]:
-    """The significant digits without zeros at either end, and the power of ten of the first of them."""
-    whole, _, fraction = mantissa.partition(".")
-    digits = whole + fraction
-    leading = len(digits) - len(digits.lstrip("0"))
-    return digits.strip("0"), exponent + len(whole) - 1 - leading
-
-
 def java_text(value: Any, inside: tuple[int, ...] = ()) -> str:
     """A value as Java's ``toString`` writes it: ``true``, ``5``, ``2.0``, ``{k=v}``, ``[a, b]``, ``null`` inside those.
 

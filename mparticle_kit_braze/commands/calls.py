@@ -7,7 +7,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..commerce import (
     CommerceEvent,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["CALLS", "Script", "make_call", "read_call", "read_script"]
 
 JsonObject = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ def _made(kind: Callable[..., Any], fields: Any, what: str) -> Any:
     return _constructed(kind, _given(fields, what), what)
 
 
-def _constructed(kind: Callable[..., Any], fields: JsonObject, what: str) -> Any:
+def _constructed(kind: Callable[..., T], fields: JsonObject, what: str) -> T:
     try:
         return kind(**fields)
     except TypeError as error:  # a field that is missing or unknown, by Python's own message
@@ -223,7 +224,7 @@ def _members(value: Any, what: str) -> list[Any]:
     return value
 
 
-def _action(kind: type[ProductAction] | type[PromotionAction], value: object, what: str) -> Any:
+def _action(kind: type[ProductAction | PromotionAction], value: object, what: str) -> Any:
     try:
         return kind(value)
     except ValueError:
@@ -257,9 +258,7 @@ CALLS: Mapping[str, _Form] = {
         ("attributes",),
         lambda client, call: client.log_screen(call["name"], _attributes(call)),
     ),
-    "log_commerce_event": _Form(
-        ("event",), (), lambda client, call: client.log_commerce_event(_commerce_event(call))
-    ),
+    "log_commerce_event": _Form(("event",), (), lambda client, call: client.log_commerce_event(_commerce_event(call))),
     "set_user_attribute": _Form(
         ("key", "value"), (), lambda client, call: client.set_user_attribute(call["key"], _value(call["value"]))
     ),

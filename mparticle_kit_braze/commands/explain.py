@@ -12,14 +12,17 @@ from typing_extensions import Self
 from ..braze import Braze
 from ..braze_kit import BrazeKit
 from ..braze_kit.mapping import rule_of, why_nothing
-from ..braze_kit.settings import SETTING_NAMES, Settings
+from ..braze_kit.settings import SETTING_NAMES
 from ..client import MParticle
 from ..diagnostics import Problem
 from ..errors import InvalidArgumentError, MParticleError
 from ..overriding import override
 from .calls import Script, make_call, read_script
+from .console import Exit, Parser, write, write_json
+from .inputs import read_document, read_settings
+from .side_by_side import shown
 
-__all__ = ["PROFILES", "explain"]
+__all__ = ["PROFILES", "explain", "main"]
 
 PROFILES = ("native", "web", "android", "ios")
 
@@ -27,6 +30,40 @@ NOBODY = "http://127.0.0.1:9"
 """The endpoint; nothing is ever sent to it."""
 
 JsonObject = dict[str, Any]
+
+EXAMPLES = """\
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; see ``--help``."""
+    options = _parser().parse_args(arguments)
+    found = explain(read_document(options.file), read_settings(options.settings, options.setting))
+    if options.json:
+        write_json(found)
+    else:
+        write(shown(found, PROFILES))
+    return Exit.OK
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "explain",
+        "Show what calls become in each of the four profiles, side by side, and by which rule. "
+        "Nothing is sent, and nothing is stored.",
+        EXAMPLES,
+    )
+    parser.add_argument("file", help="a JSON file with a call, a list of calls or JSON lines; - for standard input")
+    parser.add_argument(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the kit, by Python's or mParticle's name; may be given several times",
+    )
+    parser.add_argument("--settings", metavar="FILE", help="a JSON file of settings, or mParticle's kit configuration")
+    parser.add_json()
+    return parser
 
 
 def explain(call: Mapping[str, Any] | Sequence[Any], settings: Mapping[str, Any] | None = None) -> JsonObject:
@@ -58,9 +95,7 @@ def explain(call: Mapping[str, Any] | Sequence[Any], settings: Mapping[str, Any]
     """
     script = read_script(call)
     configuration = kit_configuration({**script.settings, **(settings or {})})
-    entries: list[JsonObject] = [
-        {"call": each, "profiles": {}, "silent": {}, "warnings": []} for each in script.calls
-    ]
+    entries: list[JsonObject] = [{"call": each, "profiles": {}, "silent": {}, "warnings": []} for each in script.calls]
     warnings: list[JsonObject] = []
     for profile in PROFILES:
         with _Explainer(profile, configuration) as explainer:

@@ -36,7 +36,7 @@ class DeliveryOptions:
 
     flush_interval: float = 10.0
     max_batch_records: int = 10_000
-    max_batch_bytes: int = MEBIBYTE
+    max_batch_bytes: int = MEBIBYTE // 2
     max_records: int = 1_000_000
     max_bytes: int = 256 * MEBIBYTE
     overflow: Literal["drop_oldest", "drop_newest"] = "drop_oldest"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["bucket_of", "hash_utf8", "mp_hash", "value_hash", "value_text"]
+from .texts import value_text
+
+__all__ = ["bucket_of", "hash_utf8", "mp_hash", "value_hash"]
 
 _TWO_32 = 1 << 32
 _TWO_64 = 1 << 64
@@ -34,27 +36,6 @@ def hash_utf8(text: str) -> int:
     for byte in text.lower().encode("utf-8", "surrogatepass"):
         value = (31 * value + byte) & 0xFFFFFFFF
     return value - _TWO_32 if value & 0x80000000 else value
-
-
-def value_text(value: Any, *, web: bool) -> str:
-    """An attribute value as the text that rules hash.
-
-    ``True`` is ``true`` and ``None`` is empty everywhere; ``3.0`` is ``3.0`` on Android and ``3`` on the web;
-    a list is its members joined with commas on the web, and in brackets on Android.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return str(int(value)) if web and value.is_integer() and abs(value) < 1e21 else str(value)
-    if isinstance(value, list | tuple):
-        texts = [value_text(item, web=web) for item in value]
-        return ",".join(texts) if web else f"[{', '.join(texts)}]"
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001  # a value of the host's own class must not break the call
-        return ""
 
 
 def value_hash(value: Any, *, web: bool) -> int:

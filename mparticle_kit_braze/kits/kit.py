@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .sessions import NO_SESSIONS, SessionSource
+from .texts import value_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -106,7 +107,8 @@ class Kit:
         """A scalar attribute was set; ``user.attributes`` already holds it. ``None`` clears (see profiles)."""
 
     def on_user_attribute_list_set(self, user: User | None, key: str, values: Sequence[Any]) -> None:
-        """A list attribute was set."""
+        """A list attribute was set. Without an override: a text, its members joined with commas (as Android)."""
+        self.on_user_attribute_set(user, key, ",".join(value_text(value, web=False) for value in values))
 
     def on_user_tag_set(self, user: User | None, key: str) -> None:
         """A tag (an attribute without a value) was set."""
@@ -114,7 +116,12 @@ class Kit:
     def on_user_attribute_incremented(
         self, user: User | None, key: str, by: int | float, total: int | float | None
     ) -> None:
-        """An attribute was incremented; ``total`` is the new sum, ``None`` if the stored value was no number."""
+        """An attribute was incremented; ``total`` is the new sum, ``None`` if the stored value was no number.
+
+        Without an override the sum is set.
+        """
+        if total is not None:
+            self.on_user_attribute_set(user, key, total)
 
     def on_user_attribute_removed(self, user: User | None, key: str, *, was_set: bool) -> None:
         """An attribute, list or tag was removed; ``was_set`` says whether the client knew it."""

@@ -23,14 +23,18 @@ from ..commerce import (
     transaction_fields,
 )
 from ..events import Event, EventType, ScreenView
-from .hashing import mp_hash, value_text
+from .hashing import mp_hash
 from .reading import Reader, as_integer
+from .texts import value_text
 
 __all__ = ["Projection", "Projector"]
 
 CUSTOM_EVENT = 4
 SCREEN_VIEW = 3
 COMMERCE_EVENT = 16
+
+LOCATIONS = frozenset({"eventfield", "eventattribute", "productfield", "productattribute", "promotionfield"})
+"""Where a condition on commerce may look; with any other only the event's hash counts."""
 
 DOUBLE = re.compile(r"\s*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[dDfF]?|NaN|Infinity)\s*")
 """What Java reads as a double."""
@@ -302,7 +306,7 @@ def match_commerce(match: Match, event: CommerceEvent) -> CommerceEvent | None:
     """The event if a condition holds, with only the matching items if the condition is about items; else ``None``."""
     if match.message_type != COMMERCE_EVENT:
         return None
-    if match.property_hash is None:
+    if match.property_hash is None or match.location not in LOCATIONS:
         held = match.by_hash and mp_hash(str(event.commerce_type)) == match.event_hash
         return event if held else None
     if match.location == "eventfield":
@@ -314,11 +318,9 @@ def match_commerce(match: Match, event: CommerceEvent) -> CommerceEvent | None:
             item for item in event.promotions if property_matches(match, event, as_texts(promotion_fields(item)))
         ]
         return replace(event, promotions=promotions) if promotions else None
-    if match.location in ("productfield", "productattribute"):
-        read = product_texts if match.location == "productfield" else product_attribute_texts
-        products = [item for item in event.products if property_matches(match, event, read(item))]
-        return replace(event, products=products) if products else None
-    return None
+    read = product_texts if match.location == "productfield" else product_attribute_texts
+    products = [item for item in event.products if property_matches(match, event, read(item))]
+    return replace(event, products=products) if products else None
 
 
 def property_matches(match: Match, event: CommerceEvent, texts: Mapping[str, str]) -> bool:

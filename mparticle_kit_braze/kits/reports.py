@@ -56,6 +56,11 @@ class ForwardingReport:
 
 ForwardingListener = Callable[[ForwardingReport], object]
 
+WAYS = {
+    call: (call, "on_user_attribute_set") for call in ("on_user_attribute_list_set", "on_user_attribute_incremented")
+}
+"""Callbacks that reach a kit through another one unless it overrides them."""
+
 
 class ForwardingReports:
     """Works out reports and hands them to listeners.
@@ -251,7 +256,9 @@ def not_taken(route: Route, taker: object) -> tuple[Outcome, str] | None:
     """Why the kit gets no such call at all; ``None`` if it does."""
     if not route.open:
         return "closed", route.closed or ("failed" if route.failed else "starting")
-    if taker is None or (isinstance(taker, str) and not overrides(route.kit, taker)):
+    if taker is None or (
+        isinstance(taker, str) and not any(overrides(route.kit, way) for way in WAYS.get(taker, (taker,)))
+    ):
         return "unsupported", ""
     return None
 

@@ -16,6 +16,7 @@ __all__ = ["Arrival", "Expectation", "differences", "nearest", "person", "resemb
 MOST_SHOWN = 5
 """How many near misses a failure lists."""
 
+_PLAIN = (bool, int, float, str, list, tuple, dict)
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 120
 
@@ -52,8 +53,8 @@ class Expectation:
     def __str__(self) -> str:
         name = "" if self.name is ... else f" {self.name!r}"
         wanted = [f"{key}={shown(value)}" for key, value in {**self.details, **self.properties}.items()]
-        by = "" if self.user is ... else f" by {person(self.user)}"
-        return f"{self.kind}{name}{by}" + (f" with {', '.join(wanted)}" if wanted else "")
+        of = "" if self.user is ... else f" of {person(self.user)}"
+        return f"{self.kind}{name}{of}" + (f" with {', '.join(wanted)}" if wanted else "")
 
     def met_by(self, arrival: Arrival) -> bool:
         """Whether an arrival is what was looked for; properties that are not named may be anything."""
@@ -87,14 +88,15 @@ def value_difference(expected: Any, actual: Any) -> str:
     if expected is ... or _equal(expected, actual):
         return ""
     told = shown(actual)
-    if type(expected) is not type(actual) and isinstance(expected, bool | int | float | str | list | tuple | dict):
-        return f"is {told} ({_type(actual)}), not {shown(expected)} ({_type(expected)})"
+    types = [type(value).__name__ for value in (actual, expected)]
+    if types[0] != types[1] and actual is not None and isinstance(expected, _PLAIN):
+        return f"is {told} ({types[0]}), not {shown(expected)} ({types[1]})"
     return f"is {told}, not {shown(expected)}"
 
 
 def _equal(expected: Any, actual: Any) -> bool:
-    if isinstance(expected, bool) or isinstance(actual, bool):
-        return bool(expected == actual) and (isinstance(actual, bool) or not isinstance(expected, bool | int | float))
+    if isinstance(expected, bool) != isinstance(actual, bool) and isinstance(expected, bool | int | float):
+        return False
     if isinstance(expected, list | tuple) and isinstance(actual, list):
         return len(expected) == len(actual) and all(map(_equal, expected, actual))
     if isinstance(expected, Mapping) and isinstance(actual, dict):
@@ -156,7 +158,3 @@ def _counted(names: Iterable[str]) -> str:
 def person(user: str | EllipsisType | None) -> str:
     """A user for a message."""
     return "an anonymous user" if user is None else f"user {user!r}"
-
-
-def _type(value: Any) -> str:
-    return "None" if value is None else type(value).__name__

@@ -143,6 +143,19 @@ class UserProfile:
         }
 
 
+def _summary(profile: UserProfile) -> JsonObject:
+    names = (profile.attributes.get(key) for key in ("first_name", "last_name"))
+    return {
+        "user": profile.external_id,
+        "device": next(iter(profile.devices), None),
+        "name": " ".join(str(name) for name in names if name),
+        "events": sum(activity.count for activity in profile.events.values()),
+        "purchases": sum(activity.count for activity in profile.products.values()),
+        "attributes": len(profile.attributes) + len(profile.custom_attributes),
+        "sessions": len(profile.sessions),
+    }
+
+
 def _activity_json(activity: Activity) -> JsonObject:
     return {"count": activity.count, "quantity": activity.quantity, "first": activity.first, "last": activity.last}
 
@@ -186,6 +199,24 @@ class ProfileStore:
     def all(self) -> list[UserProfile]:
         """Copies of all profiles: identified users first, both kinds in order of appearance."""
         return copy.deepcopy([*self._identified.values(), *self._anonymous.values()])
+
+    def find(self, text: str, limit: int) -> tuple[list[JsonObject], int]:
+        """Short descriptions of at most ``limit`` profiles that hold ``text`` in an id, and how many there are.
+
+        Identified users come first; the latest to appear lead.
+        """
+        wanted = text.lower()
+        found: list[JsonObject] = []
+        total = 0
+        for store in (self._identified, self._anonymous):
+            for key, profile in reversed(store.items()):
+                ids = (key, *profile.devices, *profile.aliases.values(), str(profile.attributes.get("email", "")))
+                if not any(wanted in one.lower() for one in ids):
+                    continue
+                total += 1
+                if len(found) < limit:
+                    found.append(_summary(profile))
+        return found, total
 
     def apply(self, body: JsonObject) -> None:
         """Take in a checked request body.

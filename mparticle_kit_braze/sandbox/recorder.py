@@ -7,12 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from .checks import RequestProblem
 from .profiles import ProfileStore
 
-__all__ = ["Recorder", "SandboxCounts", "SandboxRequest"]
+__all__ = ["Follower", "Recorder", "SandboxCounts", "SandboxRequest"]
 
 JsonObject = dict[str, Any]
 
@@ -80,6 +80,16 @@ class SandboxCounts:
     bytes: int = 0
 
 
+class Follower(Protocol):
+    """Who wants to see every request."""
+
+    def follow(self, request: SandboxRequest) -> None:
+        """A request came; called in order, one at a time."""
+
+    def clear(self) -> None:
+        """Everything was forgotten."""
+
+
 class Recorder:
     """Remembers requests under one lock and wakes those who wait for them.
 
@@ -94,6 +104,14 @@ class Recorder:
         self._problems: deque[RequestProblem] = deque(maxlen=keep_requests)
         self._counts = SandboxCounts()
         self._profiles = ProfileStore()
+        self._follower: Follower | None = None
+
+    def follow(self, follower: Follower) -> None:
+        """Hand the remembered requests and every later one to a follower, in order; there is one at most."""
+        with self._changed:
+            for request in self._requests:
+                follower.follow(request)
+            self._follower = follower
 
     def add(self, request: SandboxRequest) -> None:
         """Remember a request; apply it if it is recorded."""
@@ -112,6 +130,8 @@ class Recorder:
                 self._problems.extend(request.problems)
             else:
                 counts.scripted += 1
+            if self._follower is not None:
+                self._follower.follow(request)
             self._changed.notify_all()
 
     def clear(self) -> None:
@@ -121,6 +141,8 @@ class Recorder:
             self._problems.clear()
             self._counts = SandboxCounts()
             self._profiles.clear()
+            if self._follower is not None:
+                self._follower.clear()
             self._changed.notify_all()
 
     def requests(self) -> list[SandboxRequest]:

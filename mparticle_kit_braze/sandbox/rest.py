@@ -75,7 +75,7 @@ class RestApi:
 
     Args:
         scripted: Gives the scripted reply for a request, ``None`` for the ordinary answer.
-        changed: Called after each request.
+        seen: Called with each request.
         keep_requests: How many requests are remembered; ``None`` for all.
 
     Attributes:
@@ -88,12 +88,12 @@ class RestApi:
     def __init__(
         self,
         scripted: Callable[[SandboxRequest], Reply | None],
-        changed: Callable[[], object] = lambda: None,
+        seen: Callable[[SandboxRequest], object] = lambda _request: None,
         *,
         keep_requests: int | None = None,
     ) -> None:
         self._scripted = scripted
-        self._changed = changed
+        self._seen = seen
         self._lock = threading.RLock()
         self.keys: dict[str, frozenset[str]] = {}
         self.batch_rule: Literal["combined", "per_array"] = "combined"
@@ -146,9 +146,10 @@ class RestApi:
         with self._lock:
             if recorded:
                 self._apply(path, body, refused)
-            self._requests.append(seen(0 if unanswered else status, recorded=recorded))
+            request = seen(0 if unanswered else status, recorded=recorded)
+            self._requests.append(request)
             self.counts["requests"] += 1
-        self._changed()
+        self._seen(request)
         return reply, status, answer
 
     def _rate_headers(self, now: float) -> dict[str, str] | None:

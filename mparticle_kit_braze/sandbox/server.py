@@ -1,34 +1,27 @@
-"""The HTTP server: a local Braze on loopback that answers, checks and remembers.
-
-SDK paths are looked up in one table; the endpoints that are to come (content cards, feature flags, REST)
-are further rows of it.
-"""
+"""``Sandbox``: a local Braze on loopback that answers, checks and remembers."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import logging
-import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, ClassVar, cast
-from urllib.parse import unquote, urlsplit
+from typing import Any, cast
+from urllib.parse import unquote
 
 from typing_extensions import Self
 
 from .assertions import Assertions
 from .checks import RequestProblem, check_body, check_headers, parse_json
-from .messaging import CampaignSetup, MessagingApi, messaging_path
+from .inspector import Inspector, InspectorPages
+from .messaging import CampaignSetup, MessagingApi
 from .profiles import UserProfile
 from .recorder import Recorder, SandboxCounts, SandboxRequest
-from .replies import Reply, ReplyScript, send_reply
-from .rest import REST_PATHS, RestApi
+from .replies import Reply, ReplyScript
+from .rest import RestApi
+from .serving import SandboxServer
 
 __all__ = ["DEFAULT_CONFIG", "Sandbox"]
 
@@ -55,13 +48,14 @@ DEFAULT_CONFIG: Mapping[str, Any] = {
 class Sandbox(CampaignSetup, Assertions):
     """A Braze of one's own, for tests and for trying things out.
 
-    It serves the SDK's ``data`` path on ``127.0.0.1``, refuses what the real clients would never send, and
+    It serves the SDK's ``data`` path, refuses what the real clients would never send, and
     keeps the profiles that Braze would show. A context manager.
 
     Args:
         api_key: The only app key that is known; ``None`` takes any.
         config: The server configuration to hand out, in place of :data:`DEFAULT_CONFIG`.
         limiter: ``False`` switches the client-side rate limit off through the configuration.
+        host: The address or name to listen on. Beyond loopback, whoever reaches it can read what has arrived.
         port: The port; 0 picks a free one.
         keep_requests: How many requests to remember, ``None`` for all. Counters and profiles are complete
             in any case.
@@ -73,6 +67,7 @@ class Sandbox(CampaignSetup, Assertions):
         config: Mapping[str, Any] | None = None,
         *,
         limiter: bool = True,
+        host: str = "127.0.0.1",
         port: int = 0,
         keep_requests: int | None = None,
     ) -> None:
@@ -87,9 +82,12 @@ class Sandbox(CampaignSetup, Assertions):
         self._lock = threading.RLock()
         self._recorder = Recorder(keep_requests)
         self.messaging = MessagingApi(self._scripted, self._recorder.add, api_key)
-        self.rest = RestApi(self._scripted, keep_requests=keep_requests)
+        self.rest = RestApi(self._scripted, self._show, keep_requests=keep_requests)
+        self.pages = InspectorPages(self)
+        self.host = host
+        self._inspector: Inspector | None = None
         self._released = threading.Event()
-        self._server: _Server | None = None
+        self._server: SandboxServer | None = None
         self._port = port
         self.start()
 
@@ -99,7 +97,7 @@ class Sandbox(CampaignSetup, Assertions):
         if self._server is not None:
             return
         self._released.clear()
-        self._server = _Server(self, self._port)
+        self._server = SandboxServer(self, self.host, self._port)
         self._port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), name="braze-sandbox", daemon=True).start()
 
@@ -108,6 +106,8 @@ class Sandbox(CampaignSetup, Assertions):
         server, self._server = self._server, None
         if server is not None:
             self._released.set()
+            if self._inspector is not None:
+                self._inspector.stream.wake()
             server.shutdown()
             server.server_close()
             server.cut_connections()
@@ -132,7 +132,7 @@ class Sandbox(CampaignSetup, Assertions):
     @property
     def url(self) -> str:
         """The base URL, for a client's ``endpoint``."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self._port}"
 
     @property
     def endpoint(self) -> str:
@@ -207,6 +207,27 @@ class Sandbox(CampaignSetup, Assertions):
         if found is None:
             raise KeyError(f"no anonymous profile on device {device_id!r}")
         return cast("UserProfile", found)
+
+    def find_profiles(self, text: str = "", limit: int = 100) -> tuple[list[JsonObject], int]:
+        """Short descriptions of the profiles with ``text`` in an id, an alias or the email, and how many there are."""
+        found = self._recorder.with_profiles(lambda store: store.find(text, limit))
+        return cast("tuple[list[JsonObject], int]", found)
+
+    @property
+    def inspector(self) -> Inspector:
+        """What the inspector page shows. It costs nothing until somebody looks; then it begins with what is kept."""
+        with self._lock:
+            if self._inspector is None:
+                made = Inspector()
+                self._recorder.follow(made)
+                for request in self.rest.requests:
+                    made.follow(request)
+                self._inspector = made
+            return self._inspector
+
+    def _show(self, request: SandboxRequest) -> None:
+        if self._inspector is not None:
+            self._inspector.follow(request)
 
     def wait_for(self, predicate: Callable[[], object], timeout: float = 5.0) -> bool:
         """Wait until ``predicate()`` is true, asking after every request.
@@ -305,104 +326,3 @@ def _refusal(problems: list[RequestProblem]) -> JsonObject:
         "message": f"refused, nothing was recorded: {problems[0]}",
         "errors": [{"list": problem.where, "index": problem.index, "reason": problem.reason} for problem in problems],
     }
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, sandbox: Sandbox, port: int) -> None:
-        self.sandbox = sandbox
-        self._connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        self._connections.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def cut_connections(self) -> None:
-        """End the kept-alive connections, which would outlive the listening socket."""
-        for connection in list(self._connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
-        """Clients that go away in the middle are part of the game; anything else is a mistake worth a traceback."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            logging.getLogger(__name__).error("a request could not be served", exc_info=error)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    rbufsize = 1 << 16
-    server: _Server
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """No access log: the requests themselves are kept."""
-
-    def do_POST(self) -> None:
-        sandbox = self.server.sandbox
-        if "Transfer-Encoding" in self.headers:
-            self.close_connection = True
-            self._send(411, {"message": "a length is required"})
-            return
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = urlsplit(self.path).path
-        if path.startswith("/sandbox/"):
-            self._send(*self._commanded(path.removeprefix("/sandbox/"), raw))
-            return
-        receive = self._ENDPOINTS.get(_endpoint(path))
-        if path in REST_PATHS:
-            reply, status, body = sandbox.rest.receive("POST", path, cast("Mapping[str, str]", self.headers), raw)
-            self._send(status, body, reply)
-            return
-        if (endpoint := messaging_path(path)) is not None:
-            headers = cast("Mapping[str, str]", self.headers)
-            reply, status, body = sandbox.messaging.receive(endpoint, self.path, headers, raw)
-            self._send(status, body, reply)
-            return
-        if receive is None:
-            self._send(404, {"message": f"no such path: {path}"})
-            return
-        # The message object, not a dict: it ignores the case of names.
-        headers = cast("Mapping[str, str]", self.headers)
-        reply, status, body = receive(sandbox, "POST", self.path, headers, raw)
-        self._send(status, body, reply)
-
-    def do_GET(self) -> None:
-        path = urlsplit(self.path).path
-        try:
-            value = self.server.sandbox.read(path.removeprefix("/sandbox/")) if path.startswith("/sandbox/") else None
-        except KeyError:
-            value = None
-        self._send(404 if value is None else 200, {"message": f"no such path: {path}"} if value is None else value)
-
-    def _commanded(self, path: str, raw: bytes) -> tuple[int, JsonObject]:
-        try:
-            self.server.sandbox.command(path, parse_json(raw) if raw else {})
-        except KeyError:
-            return 404, {"message": f"no such path: /sandbox/{path}"}
-        except (TypeError, ValueError) as error:
-            return 400, {"message": str(error)}
-        return 200, {}
-
-    def _send(self, status: int, body: Any, reply: Reply | None = None) -> None:
-        released = self.server.sandbox.released
-        keep_alive = not self.close_connection
-        sent = send_reply(self.connection, reply or Reply(), status, body, released=released, keep_alive=keep_alive)
-        self.close_connection = not sent
-
-    _ENDPOINTS: ClassVar[Mapping[str, Callable[..., tuple[Reply, int, Any]]]] = {"data": Sandbox.receive}
-
-
-def _endpoint(path: str) -> str:
-    """The endpoint's name: the last part of the path, whatever prefix a proxy has. A doubled slash is no path."""
-    return "" if "//" in path else path.rstrip("/").rpartition("/")[2]

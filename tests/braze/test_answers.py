@@ -302,7 +302,7 @@ def test_the_override_regains_tokens_by_its_own_requests(client: Client, clock: 
     client.send({"config": {"time": 2, "global_request_rate_limit": {**LIMIT, "endpoint_overrides": override}}})
     drain(client, 2)
     clock.advance(40)
-    destination.side_request("banners/sync", {}, headers={}, attempt=1, responds=False, now=clock.time())
+    destination.side_request("banners/sync", {}, headers={}, responds=False, now=clock.time())
     assert destination.wait_before_request(0) == pytest.approx(20.0)
 
 

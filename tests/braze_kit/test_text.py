@@ -15,11 +15,11 @@ from mparticle_kit_braze.braze_kit.text import (
     apple_detect,
     apple_text,
     java_detect,
-    java_double,
     java_text,
     json_text,
 )
 from mparticle_kit_braze.braze_kit.values import UnsupportedValueError
+from mparticle_kit_braze.kits.texts import java_double
 
 LOOKALIKES = st.one_of(
     st.text(alphabet="0123456789+-.eEfFdDxXpP_, ", max_size=12),

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mparticle_kit_braze.kits.hashing import bucket_of, hash_utf8, mp_hash, value_hash, value_text
+from mparticle_kit_braze.kits.hashing import bucket_of, hash_utf8, mp_hash, value_hash
+from mparticle_kit_braze.kits.texts import value_text
 
 
 def java_hash(text: str) -> int:
@@ -60,7 +61,21 @@ class Hostile:
         (3.0, "3.0", "3"),
         (2.5, "2.5", "2.5"),
         ("Gold", "Gold", "Gold"),
+        (-0.0, "-0.0", "0"),
+        (1e7, "1.0E7", "10000000"),
+        (12345678.9, "1.23456789E7", "12345678.9"),
+        (0.001, "0.001", "0.001"),
+        (0.00025, "2.5E-4", "0.00025"),
+        (2.5e-7, "2.5E-7", "2.5e-7"),
+        (1e21, "1.0E21", "1e+21"),
+        (123456789012345680000.0, "1.2345678901234568E20", "123456789012345680000"),
+        (2**53 + 1, "9007199254740993", "9007199254740992"),
+        (10**22, "10000000000000000000000", "1e+22"),
+        (float("inf"), "Infinity", "Infinity"),
+        (float("nan"), "NaN", "NaN"),
         (["a", 1], "[a, 1]", "a,1"),
+        (["a", None, [2.0]], "[a, null, [2.0]]", "a,,2"),
+        ({"a": 1, "b": None}, "{a=1, b=null}", "[object Object]"),
         (Decimal("1.50"), "1.50", "1.50"),
         (Hostile(), "", ""),
     ],

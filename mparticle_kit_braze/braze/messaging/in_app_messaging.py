@@ -263,6 +263,7 @@ class Template:
     path: str = "template/"
     header: str | None = None
     responds: bool = True
+    waits_for_signature: bool = False  # it is tried again by itself, and nobody waits for it long
 
     def __init__(self, context: Context, syncs: Syncs, firing: Firing, done: Callable[[object], object]) -> None:
         self._context = context

@@ -93,6 +93,7 @@ class Asked:
     """
 
     responds: bool = False
+    waits_for_signature: bool = True
 
     def __init__(self, refresh: Refresh) -> None:
         self._refresh = refresh

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from ..server_config import RateLimit
+from ..server_config import RateLimit, rate_limit
 from .fields import boolean, number
 
 __all__ = ["MessagingConfig"]
@@ -21,7 +21,6 @@ class MessagingConfig:
         card_limit: The limit on requests for cards; ``None`` for no own one.
         flag_interval: The fewest seconds between requests for flags.
         max_placements: The most banner placements in one request; ``None`` for any number.
-        limits: Further limits by path.
     """
 
     content_cards: bool = False
@@ -30,11 +29,6 @@ class MessagingConfig:
     flag_interval: float = 0
     banners: bool = False
     max_placements: int | None = None
-    limits: Mapping[str, RateLimit] = field(default_factory=dict)
-
-    def limit_of(self, path: str) -> RateLimit | None:
-        """The further limit of a path; ``None`` if it has none."""
-        return self.limits.get(path)
 
     @classmethod
     def parse(cls, raw: object) -> MessagingConfig:
@@ -44,30 +38,15 @@ class MessagingConfig:
         placements = number(banners, "max_placements")
         return cls(
             content_cards=boolean(cards, "enabled"),
-            card_limit=_limit(_part(cards, "rate_limit")),
+            card_limit=rate_limit(cards.get("rate_limit")),
             # As the Web SDK: no flags without a numeric limit.
             feature_flags=boolean(flags, "enabled") and interval is not None,
             flag_interval=max(0, interval or 0),
             banners=boolean(banners, "enabled"),
             max_placements=None if placements is None else max(0, int(placements)),
-            limits=_overrides(_part(raw, "global_request_rate_limit")),
         )
 
 
 def _part(raw: object, key: str) -> Mapping[str, Any]:
     part = raw.get(key) if isinstance(raw, Mapping) else None
     return part if isinstance(part, Mapping) else {}
-
-
-def _limit(raw: Mapping[str, Any]) -> RateLimit | None:
-    capacity, refill_rate = number(raw, "capacity"), number(raw, "refill_rate")
-    if capacity is None or capacity < 1 or refill_rate is None or refill_rate <= 0:
-        return None
-    return RateLimit(int(capacity), refill_rate)
-
-
-def _overrides(limits: Mapping[str, Any]) -> Mapping[str, RateLimit]:
-    if not boolean(limits, "enabled"):
-        return {}
-    overrides = _part(limits, "endpoint_overrides")
-    return {path: limit for path in overrides if (limit := _limit(_part(overrides, path))) is not None}

@@ -12,9 +12,6 @@ from typing import Any, Protocol
 
 from ...delivery.destination import Exchange, Request, Response
 from ..data_endpoint import DataEndpoint
-from ..limits import NO_PREVIOUS_REQUEST_MS
-from ..server_config import RateLimit
-from .buckets import Bucket
 from .context import Context
 
 __all__ = ["Answer", "Sync", "Syncs"]
@@ -55,6 +52,10 @@ class Sync(Protocol):
     def responds(self) -> bool:
         """Whether the body has ``respond_with`` instead of a user id of its own."""
 
+    @property
+    def waits_for_signature(self) -> bool:
+        """Whether it is sent again with the next signature when this one was refused."""
+
     def members(self) -> Mapping[str, Any] | None:
         """The members of the body that are its own; ``None`` if nothing is to be asked any more."""
 
@@ -66,7 +67,7 @@ class Sync(Protocol):
 
 
 class Syncs:
-    """Sends syncs; keeps what the headers tell of earlier requests to each path.
+    """Sends syncs; keeps those that wait for a new signature.
 
     Args:
         context: The surroundings.
@@ -86,7 +87,6 @@ class Syncs:
         self._endpoint = endpoint
         self._call_soon = call_soon
         self.on_stale = on_stale
-        self._paths: dict[str, _Path] = {}
         self._held: tuple[Sync, ...] = ()
 
     @property
@@ -105,68 +105,26 @@ class Syncs:
             self.send(sync)
 
     def forget_user(self) -> None:
-        """The user changed: earlier requests were made for another one. Counts of failures stay."""
+        """The user changed: what was refused was another one's."""
         self._held = ()
-        for path in list(self._paths.values()):
-            path.last = None
 
     # -- on delivery's thread -----------------------------------------------------------------------------------
     def request(self, sync: Sync, now: float) -> Request | None:
         """The request for a sync; ``None`` if none is to be made."""
-        path = self._paths.setdefault(sync.path, _Path())
         members = sync.members()
-        if members is None or not path.admits(self._context.config.limit_of(sync.path), now):
+        if members is None:
             return None
-        clock = self._context.clock.monotonic()
-        since = NO_PREVIOUS_REQUEST_MS if path.last is None else max(0, int((clock - path.last) * 1000))
-        headers = {"X-Braze-Last-Req-Ms-Ago": str(since)}
-        if sync.header is not None:
-            headers |= {sync.header: "true", "X-Braze-DataRequest": "true"}
-        path.last = clock
-        return self._endpoint.side_request(
-            sync.path,
-            members,
-            headers={**headers, **sync.headers()},
-            attempt=1 + path.failures,
-            responds=sync.responds,
-            now=now,
-        )
+        announced = {} if sync.header is None else {sync.header: "true", "X-Braze-DataRequest": "true"}
+        headers = {**announced, **sync.headers()}
+        return self._endpoint.side_request(sync.path, members, headers=headers, responds=sync.responds, now=now)
 
     def interpret(self, sync: Sync, request: Request, response: Response) -> Answer:
         """The answer to a sync."""
         body, unauthorized = self._endpoint.side_answer(request, response)
-        path = self._paths.setdefault(sync.path, _Path())
-        ok = body is not None
         wait = self._endpoint.retry_after(response.headers.get("retry-after"))
-        # An answer that asks to be asked again raises the count of attempts although it succeeded.
-        path.failures = 0 if ok and wait is None else path.failures + 1
-        if unauthorized:
+        if unauthorized and sync.waits_for_signature:
             self._held = (*(held for held in self._held if held.path != sync.path), sync)
-        return Answer(ok, body if body is not None else {}, response.status, wait)
-
-
-class _Path:
-    """What is known of one path.
-
-    Attributes:
-        last: When it was last asked (monotonic); ``None`` for never.
-        failures: Failed requests since the last success.
-    """
-
-    __slots__ = ("_bucket", "failures", "last")
-
-    def __init__(self) -> None:
-        self.last: float | None = None
-        self.failures = 0
-        self._bucket = Bucket()
-
-    def admits(self, limit: RateLimit | None, now: float) -> bool:
-        """Whether the path's own limit has a token; one is taken."""
-        bucket = self._bucket.taken(limit, now)
-        if bucket is None:
-            return False
-        self._bucket = bucket
-        return True
+        return Answer(body is not None, body if body is not None else {}, response.status, wait)
 
 
 class _Exchange:

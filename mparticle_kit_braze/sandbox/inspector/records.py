@@ -18,7 +18,8 @@ _KINDS = {
     "ce": "event",
     "p": "purchase",
     **dict.fromkeys(("set", "add", "rem", "inc", "ncam", "lcaa", "lcar"), "attribute"),
-    **dict.fromkeys("si iec sc sbc cci ccc ccd ffi bi bc bd pc ca i ci cc".split(), "message"),
+    **dict.fromkeys(("si", "iec", "sc", "sbc", "cci", "ccc", "ccd", "ffi"), "message"),
+    **dict.fromkeys(("bi", "bc", "bd", "pc", "ca", "i", "ci", "cc"), "message"),
 }
 _LABELS = {
     "ss": "Session start",

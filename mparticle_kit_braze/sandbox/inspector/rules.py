@@ -22,7 +22,6 @@ _BY_CODE = {
     "ie": ("A client's report of an error inside it", "none: the client reports on itself"),
 }
 _MESSAGE = ("Braze's analytics of a message, card, flag or banner", "none: something was shown or clicked")
-_MESSAGE_CODES = frozenset("si iec sc sbc cci ccc ccd ffi bi bc bd pc ca i ci cc".split())
 _SUBSCRIPTIONS = frozenset({"email_subscribe", "push_subscribe"})
 _TOKENS = frozenset({"push_token", "custom_push_public_key", "custom_push_user_auth", "custom_push_vapid_public_key"})
 _REST = ("Braze's REST API: sent as given, no kit was involved", "none: a REST request")
@@ -41,7 +40,7 @@ def rule_of(record: JsonObject) -> tuple[str, str]:
         return "A user attribute becomes the custom attribute of the same name, dollar signs taken off", ""
     if code == "standard":
         return _standard(name)
-    if code in _MESSAGE_CODES:
+    if record["kind"] == "message":
         return _MESSAGE
     return _BY_CODE.get(code, ("", ""))
 

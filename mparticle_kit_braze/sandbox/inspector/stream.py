@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 
 from ..values import JsonObject
 
@@ -34,7 +35,6 @@ class Stream:
         self._keep = keep
         self._entries: deque[JsonObject] = deque(maxlen=keep)
         self._next = 1
-        self._closed = False
         self.epoch = new_epoch()
 
     def add(self, entries: Iterable[JsonObject]) -> None:
@@ -60,16 +60,10 @@ class Stream:
             self.epoch = new_epoch()
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Let every consumer go."""
+    def wake(self) -> None:
+        """Have every consumer look up."""
         with self._changed:
-            self._closed = True
             self._changed.notify_all()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it has ended."""
-        return self._closed
 
     def place(self, last_event_id: str) -> tuple[str, int]:
         """Where a consumer goes on that has seen ``last_event_id``: an epoch and the next number."""
@@ -79,13 +73,14 @@ class Stream:
                 return epoch, int(number) + 1
             return "", 1
 
-    def read(self, epoch: str, number: int, timeout: float) -> tuple[str, int, bytes]:
+    def read(self, epoch: str, number: int, timeout: float, ended: threading.Event) -> tuple[str, int, bytes]:
         """The next event for a consumer.
 
         Args:
             epoch: The log it read from; another one than the present makes it begin anew.
             number: The first entry it has not seen.
             timeout: Seconds to wait for one.
+            ended: Set, and :meth:`wake` called, when the consumer shall not wait any longer.
 
         Returns:
             The epoch, the number to go on from, and an event of a stream of server-sent events; a comment when
@@ -94,7 +89,7 @@ class Stream:
         with self._changed:
             if epoch == self.epoch:
                 self._changed.wait_for(
-                    lambda: self._closed or self._next > number or self.epoch != epoch, timeout=timeout
+                    lambda: ended.is_set() or self._next > number or self.epoch != epoch, timeout=timeout
                 )
             if epoch != self.epoch:
                 return self.epoch, 1, _event(self.epoch, 0, "begin", {"epoch": self.epoch})
@@ -112,7 +107,7 @@ class Stream:
         with self._changed:
             first = self._next - len(self._entries)
             start = max(number, first) - first
-            return [self._entries[index] for index in range(start, min(start + limit, len(self._entries)))]
+            return list(islice(self._entries, start, start + limit))
 
     def lines(self) -> bytes:
         """Everything kept, as JSON lines. Updates have gone into what they update."""
@@ -127,7 +122,8 @@ def new_epoch() -> str:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    # Escaped: a lone surrogate in a value must not make a line that is no UTF-8.
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _event(epoch: str, number: int, kind: str, data: object) -> bytes:
