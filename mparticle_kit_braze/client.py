@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from .calls import EventCalls, IdentityCalls, UserCalls
+from .calls import EventCalls, IdentityCalls, ManyUsersCalls, UserCalls
 from .clock import SYSTEM_CLOCK, Clock
 from .delivery import FlushResult
 from .diagnostics import Problem, Reporter
 from .errors import ConfigurationError, InvalidArgumentError
-from .identity import IdentityRequest, IdentityResolver
+from .identity import IdentityResolver
 from .kits.configuration import KitConfiguration
 from .kits.coordinator import Coordinator
 from .kits.kit import Kit
@@ -31,17 +31,15 @@ from .values import check_number, describe
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .calls.identities import Identities
     from .kits.remote import ClientConfiguration, RemoteConfiguration
     from .kits.reports import ForwardingListener
-    from .kits.user_handle import UserHandle
 
 __all__ = ["MParticle"]
 
 DEFAULT_CLOSE_TIMEOUT = 5.0
 
 
-class MParticle(EventCalls, UserCalls, IdentityCalls):
+class MParticle(EventCalls, UserCalls, IdentityCalls, ManyUsersCalls):
     """A client that hands every call to every kit. Safe to use from several threads and after ``fork``.
 
     Args:
@@ -177,33 +175,6 @@ class MParticle(EventCalls, UserCalls, IdentityCalls):
         self._state.enter_foreground()
 
     # -- kits ---------------------------------------------------------------------------------------------------
-    def for_user(
-        self, request: Identities | None = None, *, mpid: int | str | None = None, **identities: str | None
-    ) -> UserHandle:
-        """A handle with this client's methods for one of many users; the current user is not touched.
-
-        Only kits that serve many users (the server kit) get its calls. Light enough for one a web request.
-
-        Args:
-            request: Identities by type, as for :meth:`identify`.
-            mpid: The user's MPID, where that is what the kit identifies users by.
-            **identities: The same by snake_case name.
-
-        Raises:
-            InvalidArgumentError: An identity type is unknown, or a value is neither text nor ``None``.
-            ConfigurationError: No running kit serves many users.
-            ClosedError: The client is closed.
-        """
-        from .kits.user_handle import UserHandle  # noqa: PLC0415  # apps with one user never need it
-
-        self._refuses_when_closed()
-        if isinstance(request, IdentityRequest):
-            request = request.identities
-        users = self._kits.for_user(IdentityRequest(request, **identities).identities, mpid)  # type: ignore[arg-type]
-        if not users:
-            raise ConfigurationError("no running kit serves many users; add a BrazeServerKit")
-        return UserHandle(users, self._reporter, self._refuses_when_closed)
-
     def kit(self, name: str) -> Any:
         """The destination's own object of a kit: for ``"Braze"`` the ``Braze`` client.
 
@@ -330,7 +301,6 @@ class MParticle(EventCalls, UserCalls, IdentityCalls):
     currentSession = current_session  # noqa: N815  # mParticle's clients spell it so; likewise below
     enterBackground = enter_background  # noqa: N815
     enterForeground = enter_foreground  # noqa: N815
-    forUser = for_user  # noqa: N815
     applyConfiguration = apply_configuration  # noqa: N815
 
     # -- inside -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from .errors import InvalidArgumentError
 from .key_values import KeyValues
 from .locks import ForkSafeLock
 
-__all__ = ["KeyValues", "Storage"]
+__all__ = ["KeyValues", "Storage", "default_directory"]
 
 APPLICATION = "mparticle_kit_braze"
 MEMORY = ":memory:"
@@ -53,9 +53,7 @@ class Storage:
             InvalidArgumentError: ``location`` is neither a path nor ``None``, or an empty one.
         """
         if location is None:
-            import platformdirs  # noqa: PLC0415  # not needed by who names a directory
-
-            path = Path(platformdirs.user_data_dir(APPLICATION, appauthor=False))
+            path = default_directory()
         elif not isinstance(location, str | os.PathLike):
             raise InvalidArgumentError(f"storage must be a directory, ':memory:' or None, not {location!r}")
         elif not (text := os.fspath(location)):

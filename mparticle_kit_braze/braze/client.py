@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..delivery import Delivery, DeliveryOptions, DeliveryReport, DeliveryStats, FlushResult
@@ -73,6 +73,8 @@ class Braze(EventCalls, MessagingFeatures):
         ConfigurationError: A setting is missing or malformed.
     """
 
+    _endpoint_class: ClassVar[type[DataEndpoint]] = DataEndpoint
+
     def __init__(
         self,
         api_key: str,
@@ -112,7 +114,7 @@ class Braze(EventCalls, MessagingFeatures):
         self._signatures = Signatures(self._state, enabled=bool(sdk_authentication))
         self._meter = PointMeter(clock)
         self._memory = SentAttributes(storage.key_values("sent_attributes"), skip_unchanged)
-        self._destination = DataEndpoint(
+        self._destination = self._endpoint_class(
             api_key,
             base_url,
             state=self._state,

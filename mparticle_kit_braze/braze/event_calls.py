@@ -58,10 +58,9 @@ class EventCalls:
         except TypeError:
             # A list as the name, for example: it cannot even be looked up.
             return self._refuse("log_custom_event", Refused(f"event name must be text, not {type(name).__name__}"))
-        logged = self._recorder.event("ce", data, time)
-        if logged and self._messaging.watcher.watched:
-            self._messaging.watcher.logged(CUSTOM_EVENT, name, properties, data)
-        return logged
+        if self._messaging.watcher.watched:
+            return self._logged_for_watcher("ce", CUSTOM_EVENT, name, properties, data, time)
+        return self._recorder.event("ce", data, time)
 
     def log_purchase(
         self,
@@ -104,10 +103,9 @@ class EventCalls:
             )
         except Refused as refused:
             return self._refuse("log_purchase", refused)
-        logged = self._recorder.event("p", data, time)
-        if logged and self._messaging.watcher.watched:
-            self._messaging.watcher.logged(PURCHASE, product, properties, data)
-        return logged
+        if self._messaging.watcher.watched:
+            return self._logged_for_watcher("p", PURCHASE, product, properties, data, time)
+        return self._recorder.event("p", data, time)
 
     def log_ecommerce_event(self, event: Mapping[str, Any], *, time: float | None = None) -> bool:
         """Log one of Braze's recommended eCommerce events.
@@ -133,9 +131,18 @@ class EventCalls:
             data = f"{self._events[name]}{properties}}}"
         except Refused as refused:
             return self._refuse("log_ecommerce_event", refused)
-        logged = self._recorder.event("ce", data, time)
-        if logged and self._messaging.watcher.watched:
-            self._messaging.watcher.logged(CUSTOM_EVENT, name, event["properties"], data)
+        if self._messaging.watcher.watched:
+            return self._logged_for_watcher("ce", CUSTOM_EVENT, name, event["properties"], data, time)
+        return self._recorder.event("ce", data, time)
+
+    def _logged_for_watcher(
+        self, code: str, kind: str, name: str, properties: Mapping[str, Any] | None, data: str, time: float | None
+    ) -> bool:
+        """Queue an event, and show it to what waits for events, with the time it is queued under."""
+        at = self._recorder.now() if time is None else time
+        logged = self._recorder.event(code, data, at)
+        if logged:
+            self._messaging.watcher.logged(kind, name, properties, data, at)
         return logged
 
     # -- what is told of values that do not go as they are ------------------------------------------------------

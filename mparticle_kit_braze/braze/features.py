@@ -34,7 +34,7 @@ class Watcher(Protocol):
 
     watched: bool
 
-    def logged(self, kind: str, name: str, properties: Mapping[Any, Any] | None, data: str) -> None:
+    def logged(self, kind: str, name: str, properties: Mapping[Any, Any] | None, data: str, at: float) -> None:
         """An event or a purchase was logged."""
 
 
@@ -43,7 +43,7 @@ class Nobody:
 
     watched = False
 
-    def logged(self, kind: str, name: str, properties: Mapping[Any, Any] | None, data: str) -> None:
+    def logged(self, kind: str, name: str, properties: Mapping[Any, Any] | None, data: str, at: float) -> None:
         """Never called."""
 
 

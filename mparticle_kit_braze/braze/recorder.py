@@ -130,6 +130,10 @@ class Recorder:
             return not self._state.disabled
         return True
 
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._time()
+
     @property
     def owner(self) -> str:
         """The beginning of the current user's attribute objects."""

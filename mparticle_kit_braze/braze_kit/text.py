@@ -25,6 +25,9 @@ __all__ = [
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _MAX_DEPTH = 50
 
+# What most decimals look like; Java's whole grammar is for the others.
+_common_decimal = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}", re.ASCII).fullmatch
+
 # Java's grammar of Double.valueOf; a text without a point never gets here, so words such as NaN need no place in it.
 _JAVA_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][+-]?[0-9]+)?[fFdD]?", re.ASCII)
 _JAVA_HEXADECIMAL = re.compile(
@@ -32,6 +35,7 @@ _JAVA_HEXADECIMAL = re.compile(
 )
 _JAVA_BLANKS = "".join(map(chr, range(0x21)))
 
+_APPLE_BEGINNINGS = frozenset("0123456789-")
 _APPLE_INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
 _APPLE_DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+", re.ASCII)
 _APPLE_DATE = re.compile(
@@ -77,11 +81,10 @@ def java_detect(text: str) -> str | int | float | bool:
 
     Source: Android kit, ``enableTypeDetection``.
     """
-    lowered = text.lower()
-    if lowered == "true":
-        return True
-    if lowered == "false":
-        return False
+    if "." in text and _common_decimal(text):
+        return float(text)
+    if len(text) in (4, 5) and (lowered := text.lower()) in ("true", "false"):
+        return lowered == "true"
     detected = _java_parse_double(text) if "." in text else _java_parse_long(text)
     return text if detected is None else detected
 
@@ -103,13 +106,17 @@ def _java_parse_double(text: str) -> float | None:
 
 def _java_parse_long(text: str) -> int | None:
     digits = text[1:] if text[:1] in ("+", "-") else text
-    # Long.parseLong looks at UTF-16 units, so digits outside the basic plane are none.
-    if not digits or not all(char.isdecimal() and char <= "\uffff" for char in digits) or len(digits) > 4000:
+    if not (digits.isdigit() if digits.isascii() else _are_java_digits(digits)) or len(digits) > 4000:
         return None
     result = int(digits)
     if text[0] == "-":
         result = -result
     return result if _INT64_MIN <= result <= _INT64_MAX else None
+
+
+def _are_java_digits(text: str) -> bool:
+    # Long.parseLong looks at UTF-16 units, so digits outside the basic plane are none.
+    return all(char.isdecimal() and char <= "\uffff" for char in text)
 
 
 # -- Apple --------------------------------------------------------------------------------------------------------
@@ -148,15 +155,14 @@ def apple_detect(text: str) -> str | int | float | bool:
     Source: Apple kit, ``enableTypeDetection``. Repaired: decimals keep their precision, whole numbers their 64 bits,
     and only one leading minus makes a number.
     """
+    if text[:1] not in _APPLE_BEGINNINGS:
+        return lowered == "true" if len(text) in (4, 5) and (lowered := text.lower()) in ("true", "false") else text
     if _APPLE_INTEGER.fullmatch(text):
         result = int(text) if len(text) <= 4000 else _INT64_MAX + 1
         return result if _INT64_MIN <= result <= _INT64_MAX else text
     if _APPLE_DECIMAL.fullmatch(text):
         decimal = float(text)
         return decimal if math.isfinite(decimal) else text
-    lowered = text.lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
     match = _APPLE_DATE.fullmatch(text)
     return text if match is None else _apple_date(match) or text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .events import EventCalls
 from .identities import IdentityCalls
+from .many_users import ManyUsersCalls
 from .users import UserCalls
 
-__all__ = ["EventCalls", "IdentityCalls", "UserCalls"]
+__all__ = ["EventCalls", "IdentityCalls", "ManyUsersCalls", "UserCalls"]

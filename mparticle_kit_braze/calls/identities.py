@@ -51,7 +51,11 @@ class IdentityCalls(ClientCore):
         return self._change_identity("logout", request, identities)
 
     def modify(self, request: Identities | None = None, **identities: str | None) -> User | None:
-        """Change identities of the current user without changing who it is; ``None`` removes one."""
+        """Change identities of the current user without changing who it is; ``None`` removes one.
+
+        Arguments and errors as :meth:`identify`; in a :meth:`~mparticle_kit_braze.MParticle.user_scope` it is about
+        the scope's user and gives ``None``.
+        """
         return self._change_identity("modify", request, identities)
 
     def alias_users(
@@ -112,5 +116,9 @@ class IdentityCalls(ClientCore):
             merged = IdentityRequest(request.identities, **names)  # type: ignore[arg-type]  # as above
             merged.on_success, merged.on_failure = request.on_success, request.on_failure
             request = merged
+        if operation != "modify":
+            self._refuses_in_scope(operation)
+        elif self._scoped("modify", **{kind.value: value for kind, value in request.identities.items()}):
+            return None
         self._refuses_when_closed()
         return self._state.change_identity(operation, request)

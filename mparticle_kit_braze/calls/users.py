@@ -34,6 +34,8 @@ class UserCalls(ClientCore):
             self.set_user_attribute_list(key, value)
             return
         copied = copy_value(value)
+        if self._scoped("set_user_attribute", key, copied):
+            return
         if not (self._refusing and self._refuses("user attribute")):
             self._touch()
             self._state.set_attribute(key, copied)
@@ -58,6 +60,8 @@ class UserCalls(ClientCore):
         if not isinstance(values, list | tuple):
             raise InvalidArgumentError(f"a list attribute must be a list or tuple, not {describe(values)}")
         copied = tuple(copy_value(list(values)))
+        if self._scoped("set_user_attribute_list", key, copied):
+            return
         if not (self._refusing and self._refuses("user attribute")):
             self._touch()
             self._state.set_attribute_list(key, copied)
@@ -65,6 +69,8 @@ class UserCalls(ClientCore):
     def set_user_tag(self, tag: str) -> None:
         """Set a tag, an attribute without a value; errors as :meth:`set_user_attribute`."""
         tag = check_name(tag, "user tag")
+        if self._scoped("set_user_tag", tag):
+            return
         if not (self._refusing and self._refuses("user tag")):
             self._touch()
             self._state.set_tag(tag)
@@ -73,7 +79,8 @@ class UserCalls(ClientCore):
         """Remove an attribute, list or tag; errors as :meth:`set_user_attribute`. Works for opted-out users too."""
         key = check_name(key, "user attribute key")
         self._refuses_when_closed()
-        self._state.remove_attribute(key)
+        if not self._scoped("remove_user_attribute", key):
+            self._state.remove_attribute(key)
 
     def increment_user_attribute(self, key: str, by: int | float = 1) -> None:
         """Add to an attribute; one that is not there counts as 0. Not refused for opted-out users (as Android).
@@ -89,7 +96,8 @@ class UserCalls(ClientCore):
         key = check_name(key, "user attribute key")
         by = check_number(by, "increment")
         self._refuses_when_closed()
-        self._state.increment_attribute(key, by)
+        if not self._scoped("increment_user_attribute", key, by):
+            self._state.increment_attribute(key, by)
 
     # -- consent, opt-out, push ---------------------------------------------------------------------------------
     @overload
@@ -128,6 +136,7 @@ class UserCalls(ClientCore):
             InvalidArgumentError: The regulation or purpose is unknown, or a type is wrong.
             ClosedError: The client is closed.
         """
+        self._refuses_in_scope("set_consent")
         if isinstance(regulation, ConsentState):
             self._refuses_when_closed()
             self._state.change_consent("state", regulation.to_json())
@@ -141,6 +150,7 @@ class UserCalls(ClientCore):
 
         Errors as :meth:`set_consent`.
         """
+        self._refuses_in_scope("remove_consent")
         removal_change(regulation, purpose)  # a wrong call raises, also on a closed client
         self._refuses_when_closed()
         self._state.change_consent("removal", regulation, purpose)
@@ -161,6 +171,10 @@ class UserCalls(ClientCore):
                 raise InvalidArgumentError(f"{name} must be a bool, not {describe(value)}")
         if erase and not opted_out:
             raise InvalidArgumentError("erase goes with opting out only")
+        if erase:
+            self._refuses_in_scope("set_opt_out(..., erase=True)")
+        if self._scoped("set_opt_out", opted_out):
+            return
         self._refuses_when_closed()
         self._refusing = True  # until it has been decided
         self._state.set_opt_out(opted_out, erase=erase)
@@ -169,6 +183,8 @@ class UserCalls(ClientCore):
     def set_push_token(self, token: str) -> bool:
         """Hand a push token to the kits, those that start later included; true if a kit took it."""
         token = check_name(token, "push token")
+        if self._scoped("set_push_token", token):
+            return True
         self._refuses_when_closed()
         if not self._state.opted_out:
             self._touch()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -330,21 +330,28 @@ class Outbox:
         with self.session(), self._guard.held:
             return int(self._open().execute("SELECT count(*) FROM dead_letters").fetchone()[0])
 
-    def revive_dead_letters(self, now: float, reason: str | None = None) -> int:
-        """Queue dead letters, all or those with this reason, behind what is queued; returns how many."""
-        given = {"reason": reason}
+    def revive_dead_letters(self, now: float, reason: str | None = None, *, ids: Container[int] | None = None) -> int:
+        """Queue dead letters, all or those with this reason or these ids, behind what is queued; returns how many."""
         with self._transaction() as connection:
-            rows = connection.execute(
-                "SELECT frame FROM dead_letters WHERE reason = ifnull(:reason, reason) ORDER BY id", given
-            ).fetchall()
-            self._insert(connection, [frame for (frame,) in rows], now)
-            connection.execute("DELETE FROM dead_letters WHERE reason = ifnull(:reason, reason)", given)
+            rows = self._take_dead_letters(connection, reason, ids)
+            self._insert(connection, [frame for _, frame in rows], now)
         return len(rows)
 
-    def delete_dead_letters(self) -> int:
-        """Remove all dead letters; returns how many."""
+    def delete_dead_letters(self, reason: str | None = None, *, ids: Container[int] | None = None) -> int:
+        """Remove dead letters, all or those with this reason or these ids; returns how many."""
         with self._transaction() as connection:
-            return connection.execute("DELETE FROM dead_letters").rowcount
+            return len(self._take_dead_letters(connection, reason, ids))
+
+    @staticmethod
+    def _take_dead_letters(
+        connection: sqlite3.Connection, reason: str | None, ids: Container[int] | None
+    ) -> list[tuple[int, bytes]]:
+        rows = connection.execute(
+            "SELECT id, frame FROM dead_letters WHERE reason = ifnull(:reason, reason) ORDER BY id", {"reason": reason}
+        ).fetchall()
+        chosen = [(number, frame) for number, frame in rows if ids is None or number in ids]
+        connection.executemany("DELETE FROM dead_letters WHERE id = ?", [(number,) for number, _ in chosen])
+        return chosen
 
 
 def frame_of(record: Record) -> bytes:

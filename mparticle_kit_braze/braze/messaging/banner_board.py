@@ -46,6 +46,8 @@ class Banners:
     def all(self) -> tuple[Banner, ...]:
         """The banners to show now; control banners are among them."""
         now, held = self._context.clock.time(), self._held()
+        if self._context.state.disabled:
+            return ()
         shown = (banner for banner in held.banners.values() if banner.id not in held.dismissed)
         return tuple(banner for banner in shown if not banner.is_expired(now))
 
@@ -75,7 +77,7 @@ class Banners:
             _check_id(placement_id)
         self._placements = ids
         if not self._context.accepts() or not self._context.config.banners:
-            return False
+            return self._refresh.refuse(callback)
         return self._refresh.ask(callback)
 
     def subscribe_to_updates(self, callback: Callable[[tuple[Banner, ...]], object]) -> Callable[[], None]:
@@ -133,12 +135,10 @@ class Banners:
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _members(self) -> Mapping[str, Any] | None:
-        user_id = self._context.state.user_id
-        user = {} if user_id is None else {"user_id": user_id}
         dismissals = list(self._held().pending)
         self._sent_dismissals = len(dismissals)
         return {
-            **user,
+            **self._context.user_member(),
             "time_ms": int(self._context.clock.time() * 1000),
             "placements": placements(self._placements, self._context.config.max_placements),
             "pending_dismissals": dismissals,

@@ -52,7 +52,7 @@ class ContentCards:
 
         Control cards are among them: show nothing in their place, but log the impression.
         """
-        return self._held().visible(self._context.clock.time())
+        return () if self._context.state.disabled else self._held().visible(self._context.clock.time())
 
     @property
     def unviewed_count(self) -> int:
@@ -80,14 +80,15 @@ class ContentCards:
         """
         context = self._context
         if not context.accepts() or not context.config.content_cards:
-            return False
+            return self._refresh.refuse(callback)
         with self._lock.held:
             before = self._bucket or Bucket.parse(context.values.get("card_bucket"))
             bucket = before.taken(context.config.card_limit, context.clock.time())
-            if bucket is None:
-                return False
-            self._bucket = bucket
-            self._retries = 0
+            if bucket is not None:
+                self._bucket = bucket
+                self._retries = 0
+        if bucket is None:
+            return self._refresh.refuse(callback)
         if bucket is not before:
             context.values.update({"card_bucket": bucket.to_json()})
         return self._refresh.ask(callback)
@@ -145,7 +146,8 @@ class ContentCards:
     def session_began(self) -> None:
         """Ask for the cards, if anybody waits for them."""
         if self._subscribers:
-            self._due = not self.request_refresh()
+            self._due = not self._context.config.content_cards
+            self.request_refresh()
 
     def config_changed(self) -> None:
         """A new configuration is in force: ask now, if cards were off when the session began."""
@@ -168,10 +170,8 @@ class ContentCards:
     # -- inside -------------------------------------------------------------------------------------------------
     def _members(self) -> Mapping[str, Any] | None:
         held = self._held()
-        user_id = self._context.state.user_id
-        user = {} if user_id is None else {"user_id": user_id}
         return {
-            **user,
+            **self._context.user_member(),
             "last_full_sync_at": held.last_full_sync_at,
             "last_card_updated_at": held.last_card_updated_at,
         }
@@ -183,12 +183,19 @@ class ContentCards:
                 self._set = merged
         if answer.retry_after is not None and self._retries < MAX_SYNC_RETRIES:
             self._retries += 1
-            self._context.callbacks.post(self._refresh.ask, answer.retry_after)
+            epoch = self._context.state.epoch
+            self._context.callbacks.post(lambda: self._ask_again(epoch), answer.retry_after)
         if merged is None:
             return False
         self._context.values.update({"cards": list(merged.cards.values()), "card_cursor": merged.cursor_json()})
         self._subscribers.tell(merged.visible(self._context.clock.time()))
         return True
+
+    def _ask_again(self, epoch: int) -> None:
+        """The answer asked for this; much may have happened since."""
+        state = self._context.state
+        if epoch == state.epoch and not state.disabled and self._context.config.content_cards:
+            self._refresh.ask()
 
     def _held(self) -> CardSet:
         """The cards, read from storage on first use."""

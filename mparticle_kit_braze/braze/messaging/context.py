@@ -91,6 +91,16 @@ class Context:
         """Whether calls are taken: not while disabled. :raises ClosedError: when closed."""
         return self._recorder.accepts()
 
+    def user_member(self) -> dict[str, str]:
+        """The current user as a member of a request's body or of an event; nothing while anonymous."""
+        user_id = self.state.user_id
+        return {} if user_id is None else {"user_id": user_id}
+
+    def alias_member(self) -> dict[str, Any]:
+        """The anonymous user's alias in the same way."""
+        alias = self.state.alias
+        return {} if alias is None else {"alias": alias}
+
     def log(self, code: str, data: Mapping[str, Any]) -> bool:
         """Queue an event of the SDK's own; whether it was taken."""
         return self._recorder.event(code, compact(dict(data)))

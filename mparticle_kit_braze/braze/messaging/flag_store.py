@@ -42,11 +42,11 @@ class FeatureFlags:
     @property
     def all(self) -> tuple[FeatureFlag, ...]:
         """All flags of the current user, as of the last sync."""
-        return tuple(self._held().values())
+        return tuple(self._shown().values())
 
     def get(self, flag_id: str) -> FeatureFlag | None:
         """One flag; ``None`` if the user has none of that id."""
-        return self._held().get(flag_id)
+        return self._shown().get(flag_id)
 
     def is_enabled(self, flag_id: str, *, default: bool = False) -> bool:
         """Whether a flag is on; ``default`` if the user has none of that id."""
@@ -68,16 +68,17 @@ class FeatureFlags:
         """
         context = self._context
         if not context.accepts() or not context.config.feature_flags:
-            return False
+            return self._refresh.refuse(callback)
         now = context.clock.time()
         with self._lock.held:
             last = self._asked_at
             if last is None and isinstance(stored := context.values.get("flags_asked"), int | float):
                 last = stored
-            if last is not None and last <= now < last + context.config.flag_interval:
-                return False
-            self._asked_at = now
-            self._due = False
+            too_soon = last is not None and last <= now < last + context.config.flag_interval
+            if not too_soon:
+                self._asked_at = now
+        if too_soon:
+            return self._refresh.refuse(callback)
         context.values.update({"flags_asked": now})
         return self._refresh.ask(callback)
 
@@ -106,7 +107,8 @@ class FeatureFlags:
     # -- told by the client -------------------------------------------------------------------------------------
     def session_began(self) -> None:
         """Ask for the flags, now or as soon as a configuration switches them on."""
-        self._due = not self.refresh()
+        self._due = not self._context.config.feature_flags
+        self.refresh()
 
     def config_changed(self) -> None:
         """A new configuration is in force."""
@@ -127,8 +129,7 @@ class FeatureFlags:
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _members(self) -> Mapping[str, Any] | None:
-        user_id = self._context.state.user_id
-        return {} if user_id is None else {"user_id": user_id}
+        return self._context.user_member()
 
     def _take(self, answer: Answer) -> bool:
         raw = answer.body.get("feature_flags")
@@ -140,6 +141,10 @@ class FeatureFlags:
         self._context.values.update({"flags": raw})
         self._subscribers.tell(tuple(flags.values()))
         return True
+
+    def _shown(self) -> Mapping[str, FeatureFlag]:
+        """What the app may see: nothing while disabled, as in the Web SDK."""
+        return {} if self._context.state.disabled else self._held()
 
     def _held(self) -> Mapping[str, FeatureFlag]:
         """The flags, read from storage on first use."""

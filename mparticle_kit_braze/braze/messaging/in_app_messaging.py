@@ -10,6 +10,7 @@ from typing import Any
 from ...errors import InvalidArgumentError
 from .callbacks import Subscribers
 from .context import Context
+from .fields import identifier
 from .in_app_messages import Button, ControlMessage, HtmlMessage, InAppMessage, parse_message
 from .streams import MessageStream
 from .syncs import Answer, Syncs
@@ -152,7 +153,7 @@ class InAppMessages:
             self.happened(occurrence)
 
     # -- told by the client -------------------------------------------------------------------------------------
-    def logged(self, kind: str, name: str, properties: Mapping[Any, Any] | None, data: str) -> None:
+    def logged(self, kind: str, name: str, properties: Mapping[Any, Any] | None, data: str, at: float) -> None:
         """An event or a purchase was logged.
 
         Args:
@@ -160,15 +161,20 @@ class InAppMessages:
             name: The event's name, or the product id.
             properties: As the app gave them.
             data: The event's data as it was queued.
+            at: The time it was queued under, seconds since the epoch.
         """
         if not self.listening or not self._watch.concerns(kind, name):
             return
-        state, at = self._context.state, round(self._context.clock.time(), 3)
-        session_id, user_id = state.session_id, state.user_id
+        session_id, user = self._context.state.session_id, self._context.user_member()
 
         def event() -> dict[str, Any]:
-            user = {} if user_id is None else {"user_id": user_id}
-            return {"name": EVENT_CODES[kind], "time": at, "data": json.loads(data), "session_id": session_id, **user}
+            return {
+                "name": EVENT_CODES[kind],
+                "time": round(at, 3),
+                "data": json.loads(data),
+                "session_id": session_id,
+                **(user or self._context.alias_member()),
+            }
 
         # A copy: the event may have to wait, and the app goes on with its own.
         self.happened(Occurrence(kind, name, dict(properties) if properties else {}), event)
@@ -231,7 +237,7 @@ class InAppMessages:
 
     def _show(self, firing: Firing, raw: Mapping[str, Any], epoch: int) -> None:
         trigger = firing.trigger
-        if epoch != self._context.state.epoch:
+        if epoch != self._context.state.epoch or self._context.state.disabled:
             return
         late = self._context.clock.time() - firing.time - trigger.delay
         if trigger.timeout is not None and late > trigger.timeout:
@@ -284,7 +290,7 @@ class Template:
         if trigger.timeout is not None and late > trigger.timeout:
             return None
         template: dict[str, Any] = {
-            "trigger_id": trigger.data.get("trigger_id") or trigger.id,
+            "trigger_id": identifier(trigger.data, "trigger_id") or trigger.id,
             "trigger_event_type": occurrence.kind,
         }
         if self._firing.event is not None:

@@ -82,8 +82,9 @@ class Push:
             return self.register(token)
         if not self._context.accepts():
             return False
+        registered = self._registration() or ("push_token",)
         self._context.device_values.delete(REGISTERED)
-        return self._send({"push_token": None})
+        return self._send(dict.fromkeys(registered))
 
     def unregister(self, callback: Completion | None = None) -> bool:
         """Withdraw the token: the user gets no more push on this device.
@@ -95,8 +96,8 @@ class Push:
             Whether there was a token to withdraw.
         """
         registration = self._registration()
-        if not registration or not self._context.accepts():
-            return False
+        if not self._context.accepts() or not registration:
+            return self._unregister.refuse(callback)
         self._withdrawn = registration["push_token"]
         self._context.device_values.delete(REGISTERED)
         self._unregister.ask(callback)
@@ -161,9 +162,7 @@ class Push:
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _members(self) -> Mapping[str, Any] | None:
-        user_id = self._context.state.user_id
-        user = {} if user_id is None else {"user_id": user_id}
-        return {"push_token": self._withdrawn, **user}
+        return {"push_token": self._withdrawn, **self._context.user_member()}
 
     def _take(self, _answer: Answer) -> bool:
         return True

@@ -60,7 +60,7 @@ class Refresh:
             completion: Called with whether it succeeded, on the callback thread.
 
         Returns:
-            Whether there will be a request. If not, ``completion`` is not called.
+            Whether there will be a request.
         """
         check_completion(completion)
         with self._lock.held:
@@ -71,6 +71,13 @@ class Refresh:
         if waiting is not None or self._syncs.send(asked):
             return True
         self.reset()
+        return self.refuse(completion)
+
+    def refuse(self, completion: Completion | None) -> bool:
+        """Have nothing requested, and tell that it did not succeed. Always false."""
+        check_completion(completion)
+        if completion is not None:
+            self.callbacks.post(partial(completion, False))  # noqa: FBT003 - as every completion is called
         return False
 
     def leaving(self, asked: Asked) -> None:
