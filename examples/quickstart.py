@@ -1,10 +1,14 @@
 """Your own calls arriving in a Braze: a local one, started by this script.
 
 Run it with nothing but the package installed: ``python examples/quickstart.py``.
+
+To watch the calls in a browser, run ``python -m mparticle_kit_braze sandbox --open`` in another shell, and then this
+with ``BRAZE_SDK_ENDPOINT=http://127.0.0.1:8321`` in the environment.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -43,6 +47,22 @@ def use(client: MParticle) -> None:
 
 
 def main() -> int:
+    """Make the calls where the environment says, or else in a sandbox of this script's own."""
+    url = os.environ.get("BRAZE_SDK_ENDPOINT")
+    return show_in_sandbox() if url is None else send_to(url)
+
+
+def send_to(url: str) -> int:
+    """Make the calls to a sandbox that runs elsewhere on this machine, and have its inspector show them."""
+    with MParticle(kits=[BrazeKit("your-app-identifier-key", url)], storage=":memory:") as client:
+        client.inspect(url)
+        use(client)
+        result = client.flush(timeout=10)
+    print(f"Sent: {result.sent} records. Kept: {result.kept}. Look at {url}")
+    return 0 if result.complete else 1
+
+
+def show_in_sandbox() -> int:
     """Start a sandbox, make the calls, and show what Braze has now."""
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as storage:
         print(f"A local Braze listens on {sandbox.url}\n")

@@ -40,7 +40,17 @@ if TYPE_CHECKING:
         User,
     )
     from .idsync import IDSyncResolver
-    from .kits import ClientStats, Filters, Kit, KitConfiguration, KitContext, Session
+    from .kits import (
+        AttributeRule,
+        ClientStats,
+        ConsentRule,
+        Filters,
+        Kit,
+        KitConfiguration,
+        KitContext,
+        Session,
+    )
+    from .kits.data_plan import DataPlan
     from .kits.logging_kit import KitCall, LoggingKit
     from .kits.remote import RemoteConfiguration
     from .kits.reports import ForwardingReport
@@ -48,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Alias",
+    "AttributeRule",
     "Braze",
     "BrazeKit",
     "BrazeUser",
@@ -56,7 +67,9 @@ __all__ = [
     "ClosedError",
     "CommerceEvent",
     "ConfigurationError",
+    "ConsentRule",
     "ConsentState",
+    "DataPlan",
     "DeliveryOptions",
     "DeliveryReport",
     "DeliveryStats",
@@ -133,7 +146,17 @@ _HOMES = {
             "User",
         ),
         "idsync": ("IDSyncResolver",),
-        "kits": ("ClientStats", "Filters", "Kit", "KitConfiguration", "KitContext", "Session"),
+        "kits": (
+            "AttributeRule",
+            "ClientStats",
+            "ConsentRule",
+            "Filters",
+            "Kit",
+            "KitConfiguration",
+            "KitContext",
+            "Session",
+        ),
+        "kits.data_plan": ("DataPlan",),
         "kits.logging_kit": ("KitCall", "LoggingKit"),
         "kits.remote": ("RemoteConfiguration",),
         "kits.reports": ("ForwardingReport",),

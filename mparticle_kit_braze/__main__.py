@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ._version import __version__
-from .commands.console import Exit, run, warn, write
+from .commands.console import warn, write
+from .commands.running import Exit, run
 
 __all__ = ["main"]
 
@@ -27,9 +28,12 @@ class Command(NamedTuple):
 
 
 COMMANDS: Mapping[str, Command] = {
-    "sandbox": Command(".sandbox.__main__:main", "run a local Braze to send to, with a page to look at what arrives"),
+    "sandbox": Command(".sandbox.command:main", "run a local Braze to send to, with a page to look at what arrives"),
     "explain": Command(".commands.explain:main", "show what a call becomes in each profile, side by side"),
-    "import": Command(".server.command:main", "send a CSV or JSONL file of users, events or purchases to Braze"),
+    "send": Command(".commands.send:main", "send one event, purchase or user attribute and show the answer"),
+    "queue": Command(".commands.queue:main", "look into a stored queue; retry, delete or export dead letters"),
+    "doctor": Command(".commands.doctor:main", "check key, endpoint, clock and storage, and say what to mend"),
+    "import": Command(".commands.import_file:main", "send a CSV or JSONL file of users, events or purchases to Braze"),
 }
 
 

@@ -52,6 +52,7 @@ class Reporter:
         logger: logging.Logger | None = None,
     ) -> None:
         self._on_error = on_error
+        self._listeners: tuple[Callable[[Problem], object], ...] = ()
         self._logger = logger or logging.getLogger("mparticle_kit_braze")
         self._lock = ForkSafeLock()
         self._counts: Counter[str] = Counter()
@@ -95,6 +96,14 @@ class Reporter:
         if was_open and message is not None:
             without_locks(lambda: self._logger.info("%s", message))
 
+    def add_listener(self, listener: Callable[[Problem], object]) -> None:
+        """Tell one more of every problem, as ``on_error`` is told."""
+        self._listeners = (*self._listeners, listener)
+
+    def remove_listener(self, listener: Callable[[Problem], object]) -> None:
+        """Tell it no more."""
+        self._listeners = tuple(known for known in self._listeners if known != listener)
+
     def counts(self) -> dict[str, int]:
         """How often each code was reported since the start."""
         with self._lock.held:
@@ -103,8 +112,10 @@ class Reporter:
     def _tell(self, problem: Problem, level: int | None) -> None:
         if level is not None:
             self._logger.log(level, "%s", problem.message)
-        if self._on_error is not None:
+        for told in (*self._listeners, self._on_error):
+            if told is None:
+                continue
             try:
-                self._on_error(problem)
+                told(problem)
             except (Exception, SystemExit):  # sys.exit() would end our thread, not the program
                 self._logger.debug("on_error raised", exc_info=True)

@@ -14,6 +14,7 @@ from .diagnostics import Reporter
 from .errors import ConfigurationError
 from .kits.configuration import KitConfiguration
 from .kits.kit import Kit
+from .kits.roster import meant_for
 from .values import describe
 
 __all__ = ["ENTRY_POINTS", "KitFactory", "create_kits", "discover_kits"]
@@ -58,6 +59,7 @@ def create_kits(
     *,
     kits: Mapping[str, type[Kit] | KitFactory] | None = None,
     reporter: Reporter | None = None,
+    environment: str = "production",
 ) -> list[Kit]:
     """Make the kits that a configuration from mParticle lists.
 
@@ -69,6 +71,7 @@ def create_kits(
         configurations: The list, as mParticle serves it (``eks`` or ``kitConfigs``).
         kits: What there is to choose from; by default what :func:`discover_kits` finds.
         reporter: Told of entry points that do not load.
+        environment: Which of two entries for one kit is meant, ``"production"`` or ``"development"`` (web form).
 
     Raises:
         ConfigurationError: A configuration is malformed.
@@ -77,7 +80,7 @@ def create_kits(
               for entry in configurations]  # fmt: skip
     offered = discover_kits(reporter=reporter) if kits is None else dict(kits)
     made = []
-    for configuration in parsed:
+    for configuration in meant_for(environment, parsed):
         factory = choose(configuration, offered)
         if factory is None:
             named = configuration.name or configuration.kit_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from .errors import InvalidArgumentError
 from .values import describe
@@ -91,7 +91,7 @@ class Event:
             other.timestamp,
         )
 
-    __hash__ = None  # type: ignore[assignment]  # it holds a dict
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # it holds a dict
 
     def __repr__(self) -> str:
         return f"Event({self.name!r}, {self.event_type.name}, {len(self.attributes)} attributes)"
@@ -99,7 +99,7 @@ class Event:
 
 def owned_event(name: str, event_type: EventType, attributes: dict[str, Any], timestamp: float | None) -> Event:
     """An event that takes over the dict it is given; the quick way for who has just copied it."""
-    event = new_object(Event)
+    event: Event = _new_object(Event)
     event.name = name
     event.event_type = event_type
     event.attributes = attributes
@@ -107,7 +107,7 @@ def owned_event(name: str, event_type: EventType, attributes: dict[str, Any], ti
     return event
 
 
-new_object = object.__new__
+_new_object = object.__new__
 
 
 class ScreenView:
@@ -133,7 +133,7 @@ class ScreenView:
             return NotImplemented
         return (self.name, self.attributes, self.timestamp) == (other.name, other.attributes, other.timestamp)
 
-    __hash__ = None  # type: ignore[assignment]  # it holds a dict
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # it holds a dict
 
     def __repr__(self) -> str:
         return f"ScreenView({self.name!r}, {len(self.attributes)} attributes)"

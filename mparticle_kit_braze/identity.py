@@ -143,8 +143,8 @@ class IdentityRequest:
         for what, callback in (("on_success", on_success), ("on_failure", on_failure)):
             if callback is not None and not callable(callback):
                 raise InvalidArgumentError(f"{what} must be callable, not {describe(callback)}")
-        self.on_success = on_success
-        self.on_failure = on_failure
+        self.on_success: Callable[[IdentityResult], object] | None = on_success
+        self.on_failure: Callable[[IdentityFailure], object] | None = on_failure
         if identities is not None and not isinstance(identities, Mapping):
             raise InvalidArgumentError(
                 f"identities must be an IdentityRequest or a mapping of identity types to str, "

@@ -11,7 +11,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from .locks import ForkSafeLock
 
 __all__ = ["KeyValues"]
 
-encode = json.JSONEncoder(separators=(",", ":")).encode
+encode: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":")).encode
 BUSY_TIMEOUT = 0.1
 """Seconds to wait for another process that is writing the same file: a caller's thread waits as well."""
 
@@ -45,7 +45,7 @@ class KeyValues:
     """
 
     def __init__(self, path: Path | None, reporter: Reporter) -> None:
-        self.closed = False
+        self.closed: bool = False
         self._path = path
         self._reporter = reporter
         self._lock = ForkSafeLock()
@@ -171,7 +171,11 @@ class KeyValues:
             # SQLite would believe that this process holds the parent's locks.
             raise sqlite3.OperationalError("the process forked in the middle of a write")
         if self._connection is None and self._path is not None and not self.closed:
-            self._connection = open_database(self._path)
+            connection = open_database(self._path)
+            if self._connection is None:
+                self._connection = connection
+            else:  # a signal handler or a finalizer was quicker
+                connection.close()
         return self._connection
 
     def _disconnect(self) -> None:
@@ -192,11 +196,15 @@ class KeyValues:
             seen = connection, connection.execute("PRAGMA data_version").fetchone()[0]
             if seen == self._seen:
                 return []
-            found = readable(connection.execute("SELECT key, value FROM key_values"))
+            while True:
+                before = self._values.copy()
+                found = readable(connection.execute("SELECT key, value FROM key_values"))
+                if self._values == before:
+                    break  # else a finalizer or a signal handler has stored something meanwhile
             self._seen = seen
         except (sqlite3.Error, OSError) as error:
             return self._recover(error)
-        for key in self._unwritten:
+        for key in list(self._unwritten):
             if key in self._values:
                 found[key] = self._values[key]
             else:
@@ -330,9 +338,9 @@ class Trouble:
     __slots__ = ("code", "error", "message")
 
     def __init__(self, code: str, message: str | None, error: BaseException | None) -> None:
-        self.code = code
-        self.message = message
-        self.error = error
+        self.code: str = code
+        self.message: str | None = message
+        self.error: BaseException | None = error
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -348,7 +356,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS key_values (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
         )
-    except sqlite3.Error:
+    except BaseException:
         connection.close()
         raise
     return connection

@@ -43,8 +43,8 @@ class ForkSafeLock:
 
     def renew(self) -> None:
         """Begin anew, free."""
-        self.pid = os.getpid()
-        self.held = threading.RLock()
+        self.pid: int = os.getpid()
+        self.held: threading.RLock = threading.RLock()
 
     def after_fork(self) -> None:
         """In a forked child."""

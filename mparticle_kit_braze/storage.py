@@ -90,13 +90,26 @@ class Storage:
         name = safe_name(name)
         with self._lock.held:
             known = self._files.get(name)
-            if known is None or known.closed:
-                path = None if self.path is None else self.path / f"{name}.db"
-                known = self._files[name] = KeyValues(path, self.reporter)
+        if known is not None and not known.closed:
             return known
+        made = KeyValues(None if self.path is None else self.path / f"{name}.db", self.reporter)
+        with self._lock.held:
+            known = self._files.get(name)
+            if known is None or known.closed:
+                self._files[name] = made
+                return made
+        made.close()  # another thread was quicker
+        return known
 
     def __repr__(self) -> str:
         return f"Storage({MEMORY if self.path is None else str(self.path)!r})"
+
+
+def default_directory() -> Path:
+    """Where state lives unless told otherwise: the user's data directory. It need not exist."""
+    import platformdirs  # noqa: PLC0415  # not needed by who names a directory
+
+    return Path(platformdirs.user_data_dir(APPLICATION, appauthor=False))
 
 
 def prepare_directory(path: Path) -> None:

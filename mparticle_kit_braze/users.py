@@ -52,7 +52,7 @@ class LocalUser:
 
     def __init__(self, mpid: int, state: UserState) -> None:
         self._mpid = mpid
-        self.state = state
+        self.state: UserState = state
 
     @property
     def mpid(self) -> int:

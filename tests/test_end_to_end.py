@@ -139,27 +139,6 @@ def test_a_script_that_simply_ends_delivers() -> None:
         assert custom_events(sandbox) == [f"Event {number}" for number in range(50)]
 
 
-def test_a_script_that_ends_while_the_endpoint_hangs_is_not_held_up(tmp_path: Path) -> None:
-    """Exit takes no longer than its bound, and what could not be sent goes on the next start."""
-    with Sandbox(KEY) as sandbox:
-        sandbox.fault = lambda _request: Reply(hang=True)
-        code = """
-            import sys
-            from mparticle_kit_braze import BrazeKit, MParticle
-            client = MParticle(kits=[BrazeKit("app-key-1", sys.argv[1])], storage=sys.argv[2])
-            client.log_event("Last Words")
-        """
-        begun = time.monotonic()
-        result = run_python(code, sandbox.url, str(tmp_path))
-        assert (result.returncode, result.stdout) == (0, "")
-        assert "Traceback" not in result.stderr
-        assert time.monotonic() - begun < 6
-        sandbox.reset()
-        with make_client(sandbox, tmp_path) as client:
-            assert client.flush(timeout=10).complete
-        assert custom_events(sandbox) == ["Last Words"]
-
-
 def test_endpoint_down_then_back() -> None:
     """While nothing listens everything is kept; once it is back, a flush delivers all of it once."""
     with Sandbox(KEY) as sandbox, make_client(sandbox) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def test_quickstart_prints_the_profile_and_the_event_stream() -> None:
     assert stream.index("(anonymous) custom event App Opened") < stream.index("ada-1815 session start")
 
 
+def test_quickstart_sends_to_a_sandbox_that_runs_and_tells_its_inspector() -> None:
+    """With an endpoint in the environment the calls arrive there, and the inspector knows the calls."""
+    with Sandbox() as sandbox:
+        result = run_python(EXAMPLES / "quickstart.py", env={"BRAZE_SDK_ENDPOINT": sandbox.url})
+        assert (result.returncode, result.stderr) == (0, "")
+        assert sandbox.profile("ada-1815").custom_events == {"App Opened": 1, "Played Song": 2}
+        assert b"quickstart.py:" in sandbox.inspector.stream.lines()
+
+
 def test_quickstart_leaves_nothing_behind(tmp_path: Path) -> None:
     """Nothing is written but to its own temporary directory, which is gone afterwards."""
     result = run_python(EXAMPLES / "quickstart.py", env={"TMPDIR": str(tmp_path), "HOME": str(tmp_path)})
@@ -66,6 +76,40 @@ def test_a_kit_of_ones_own_takes_few_lines() -> None:
     (kit,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     assert kit.end_lineno is not None
     assert kit.end_lineno - kit.lineno + 1 < 40
+
+
+def test_a_device_tells_what_it_gave_up() -> None:
+    """Days offline and little room: what arrives is the newest, in order, and every other record is counted."""
+    result = run_python(EXAMPLES / "iot_device.py")
+    assert (result.returncode, result.stderr) == (0, "")
+    arrived, measured = map(int, re.findall(r"last (\d+) of (\d+) measurements", result.stdout)[0])
+    given_up = int(re.findall(r"Given up and told: (\d+)", result.stdout)[0])
+    assert measured == 192
+    assert 0 < arrived < measured
+    assert arrived + given_up == measured + 1  # the start of the session
+
+
+def test_a_service_on_asyncio_mixes_no_users() -> None:
+    """All records of all users arrive, and each user's count is right."""
+    result = run_python(EXAMPLES / "asyncio_service.py")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert (lines[0], lines[-1]) == ("400 records sent, 0 kept", "{'user-0': 10, 'user-19': 10}")
+
+
+def test_migration_ends_in_the_same_user() -> None:
+    """By hand, through the queue and with mParticle's calls Braze has the same user."""
+    result = run_python(EXAMPLES / "migration_from_rest.py")
+    assert (result.returncode, result.stderr) == (0, "")
+    *ways, last = result.stdout.splitlines()
+    assert last == "The same user each time."
+    assert [way.split(":")[0] for way in ways] == ["before", "first_step", "second_step"]
+
+
+def test_every_example_is_run() -> None:
+    """Each example has its test, here or with what it is about."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_examples.py"))
+    assert not [path.name for path in EXAMPLES.glob("*.py") if path.name not in tests]
 
 
 def test_real_braze_delivers() -> None:

@@ -41,7 +41,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": GROUND | {"client", "discovery", "idsync", "kits", "upload_kit", "braze_kit", "braze", "delivery"},
     "__main__": PLAIN_GROUND | {"commands"},  # the command line; names the other modules as texts
     # braze_kit: only MParticle.from_env, at the call
-    "client": GROUND | {"calls", "discovery", "kits", "braze_kit", "delivery"},
+    # inspection: only MParticle.inspect, at the call
+    "client": GROUND | {"calls", "discovery", "kits", "braze_kit", "delivery", "inspection"},
+    "inspection": GROUND | {"kits", "braze_kit", "braze"},
     "calls": GROUND | {"kits"},  # the facade's methods by subject
     "discovery": GROUND | {"kits", "braze_kit"},  # braze_kit: only for a configuration that asks for it
     "kits": GROUND | {"delivery"},
@@ -54,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # commands: the top side wing; nobody imports it but __main__ (and the inspector, to explain a call)
     "commands": GROUND | {"client", "kits", "braze_kit", "braze", "delivery", "server", "sandbox"},
     "sandbox": {"_version"},
+    "integrations": GROUND | {"client", "kits"},
     "pytest_plugin": {"client", "kits", "braze_kit", "sandbox"},  # loaded when a test asks for a fixture
     **dict.fromkeys(GROUND, GROUND),
 }

@@ -7,6 +7,7 @@ import pkgutil
 import types
 
 import mparticle_kit_braze
+from tests.public_api import SNAPSHOT, describe_all
 
 
 def test_all_is_sorted_and_complete() -> None:
@@ -41,3 +42,8 @@ def test_public_docstrings() -> None:
         and not (getattr(mparticle_kit_braze, name).__doc__ or "").strip()
     ]
     assert not silent
+
+
+def test_the_api_is_the_one_written_down() -> None:
+    """No public name or signature changes unnoticed; ``python -m tests.public_api`` writes the new ones down."""
+    assert describe_all().splitlines() == SNAPSHOT.read_text(encoding="utf-8").splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +13,10 @@ __all__ = ["parsed", "reason_in", "verdict_of"]
 
 QUOTED = r"""(?x) "[^"]*" | '[^']*' | \S+@\S+ | \+?\d[\d\s().-]{5,}\d"""
 """What may be somebody's data in a message: what stands in quotation marks, addresses, long numbers."""
+
+
+MAX_DEPTH = 100
+"""Levels of nesting; what Braze sends has about ten."""
 
 
 def verdict_of(status: int) -> Verdict:
@@ -26,11 +31,22 @@ def verdict_of(status: int) -> Verdict:
 
 
 def parsed(body: bytes) -> object:
-    """The JSON of a body; ``None`` if it is none."""
+    """The JSON of a body; ``None`` if it is none, or is nested so deeply that handling it could fail."""
     try:
-        return json.loads(body)
+        answer = json.loads(body)
     except (ValueError, RecursionError):
         return None
+    return answer if _is_shallow(answer) else None
+
+
+def _is_shallow(value: object) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return True
+        members = itertools.chain.from_iterable(part.values() if isinstance(part, dict) else part for part in level)
+        level = [member for member in members if isinstance(member, dict | list)]
+    return not level
 
 
 def reason_in(answer: object) -> str:

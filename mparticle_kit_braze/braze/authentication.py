@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..diagnostics import Reporter
 from .encoding import to_bytes
 from .state import State
+from .subscriptions import Listeners
 
 __all__ = ["AuthenticationFailure", "Signatures", "failure_in", "set_aside_reason"]
-
-_log = logging.getLogger("mparticle_kit_braze.braze")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +38,17 @@ class Signatures:
 
     Args:
         state: Where signatures are remembered.
+        reporter: Told when one of those who listen raises.
         enabled: Whether SDK authentication is on; if not, signatures are ignored.
+
+    Attributes:
+        failures: Those who are told of failed requests.
     """
 
-    def __init__(self, state: State, *, enabled: bool) -> None:
+    def __init__(self, state: State, reporter: Reporter, *, enabled: bool) -> None:
         self.enabled = enabled
+        self.failures: Listeners[AuthenticationFailure] = Listeners(reporter)
         self._state = state
-        self._subscribers: tuple[Callable[[AuthenticationFailure], object], ...] = ()
 
     def take(self, user_id: str | None, signature: str) -> None:
         """A new signature for a user."""
@@ -63,33 +66,12 @@ class Signatures:
         known = self._state.stored_signatures()
         return known.get(user_id or "") or (known.get(self._state.user_id or "") if user_id is None else None)
 
-    def subscribe(self, callback: Callable[[AuthenticationFailure], object]) -> Callable[[], None]:
-        """Call ``callback`` for each failed request; gives a function that ends the subscription."""
-        self._subscribers = (*self._subscribers, callback)
-
-        def unsubscribe() -> None:
-            self._subscribers = tuple(known for known in self._subscribers if known is not callback)
-
-        return unsubscribe
-
-    def tell(self, failure: AuthenticationFailure) -> None:
-        """Call the subscribers, each in a guard: they are the host's code."""
-        for callback in self._subscribers:
-            _guarded(callback, failure)
-
 
 def set_aside_reason(user_id: str) -> str:
     """Why records of an earlier user wait among the dead letters; tells users apart without naming them."""
     import hashlib  # noqa: PLC0415 - seldom needed
 
     return f"waits for a new signature of user {hashlib.sha256(to_bytes(user_id)).hexdigest()[:12]}"
-
-
-def _guarded(callback: Callable[[AuthenticationFailure], object], failure: AuthenticationFailure) -> None:
-    try:
-        callback(failure)
-    except Exception:  # noqa: BLE001 - the host's code
-        _log.debug("A subscriber to authentication failures raised", exc_info=True)
 
 
 def failure_in(answer: object, *, status: int) -> tuple[int, str] | None:
@@ -100,6 +82,8 @@ def failure_in(answer: object, *, status: int) -> tuple[int, str] | None:
     if not isinstance(answer, Mapping):
         return None
     error: Any = answer.get("auth_error")
+    if not error and not isinstance(error, Mapping):
+        error = None
     if error is None and status in (401, 403) and "error_code" in answer:
         error = answer
     if error is None:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..clock import SYSTEM_CLOCK, Clock
 from ..delivery import Delivery, DeliveryOptions, DeliveryReport, DeliveryStats, FlushResult
 from ..diagnostics import Problem, Reporter
-from ..errors import ConfigurationError, InvalidArgumentError
-from ..storage import KeyValues, Storage
+from ..errors import ConfigurationError
+from ..storage import Storage
 from .address import resolve_endpoint
 from .authentication import AuthenticationFailure, Signatures, set_aside_reason
 from .data_endpoint import DataEndpoint
 from .event_calls import EventCalls
 from .event_texts import EventTexts
-from .features import LazyMessaging, MessagingFeatures
+from .features import MessagingFeatures, lazy_messaging
 from .lifetime import LastErrand, renew_after_fork, weakly
 from .memory import SentAttributes, SkipUnchanged
 from .points import DataPoints, PointMeter
@@ -38,8 +38,6 @@ from .validation.values import required_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from .messaging.messaging import Messaging
 
 __all__ = ["Braze"]
 
@@ -57,7 +55,8 @@ class Braze(EventCalls, MessagingFeatures):
         minimum_trigger_interval: Seconds to keep between two in-app messages; 0 for none.
         flush_interval: Seconds between requests while there is something to send; ``None`` leaves it to
             ``delivery_options``, whose default is 10.
-        app_version: The host app's version, such as ``1.2.3.4``.
+        app_version: The host app's version, as its users know it.
+        app_version_code: The same as four numbers, such as ``1.2.3.4``, by which Braze compares versions.
         sdk_metadata: Tags of Braze's list that tell how the SDK is integrated (``mp`` for mParticle, ...).
         sdk_authentication: Send signatures, and one user's data a request.
         skip_unchanged: Which attributes are not sent again while unchanged: ``all``, the ``email``, or ``none``.
@@ -85,6 +84,7 @@ class Braze(EventCalls, MessagingFeatures):
         minimum_trigger_interval: float = 30,
         flush_interval: float | None = None,
         app_version: str | None = None,
+        app_version_code: str | None = None,
         sdk_metadata: Sequence[str] = (),
         sdk_authentication: bool = False,
         skip_unchanged: SkipUnchanged = "none",
@@ -95,7 +95,7 @@ class Braze(EventCalls, MessagingFeatures):
         clock: Clock = SYSTEM_CLOCK,
         delivery_options: DeliveryOptions | None = None,
     ) -> None:
-        check_settings(api_key, app_version, sdk_metadata, skip_unchanged)
+        check_settings(api_key, app_version, app_version_code, sdk_metadata, skip_unchanged)
         if reporter is not None and on_error is not None:
             raise ConfigurationError("reporter and on_error exclude each other: give on_error to the Reporter")
         base_url = resolve_endpoint(endpoint)
@@ -111,7 +111,7 @@ class Braze(EventCalls, MessagingFeatures):
         self._clock = clock
         made = threading.Event()
         self._state = State(storage.key_values("braze"), adopts_anonymous=adopt_anonymous_attributes)
-        self._signatures = Signatures(self._state, enabled=bool(sdk_authentication))
+        self._signatures = Signatures(self._state, self._reporter, enabled=bool(sdk_authentication))
         self._meter = PointMeter(clock)
         self._memory = SentAttributes(storage.key_values("sent_attributes"), skip_unchanged)
         self._destination = self._endpoint_class(
@@ -123,6 +123,7 @@ class Braze(EventCalls, MessagingFeatures):
             reporter=self._reporter,
             clock=clock,
             app_version=app_version,
+            app_version_code=app_version_code,
             sdk_metadata=sdk_metadata,
             before_request=weakly(self._remember, {}, made),
             on_config=weakly(self._config_changed, None, made),
@@ -221,14 +222,18 @@ class Braze(EventCalls, MessagingFeatures):
     def subscribe_to_sdk_authentication_failures(
         self, callback: Callable[[AuthenticationFailure], object]
     ) -> Callable[[], None]:
-        """Call ``callback`` for each request that failed authentication, on the sending thread.
+        """Call ``callback`` for each request that failed authentication.
+
+        It is called on the sending thread, so that a signature it sets with :meth:`set_sdk_authentication_signature`
+        goes with the next request; nothing is sent until it returns.
 
         Returns:
             A function that ends the subscription.
+
+        Raises:
+            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
         """
-        if not callable(callback):
-            raise InvalidArgumentError(f"callback must be callable, not {type(callback).__name__}")
-        return self._signatures.subscribe(callback)
+        return self._signatures.failures.add(callback)
 
     def _take_signature(self, call: str, user_id: str | None, signature: Any) -> bool:
         try:
@@ -283,6 +288,22 @@ class Braze(EventCalls, MessagingFeatures):
     def delivery(self) -> Delivery:
         """The queue and its sender: dead letters, back-off, figures."""
         return self._delivery
+
+    def observe_records(self, observer: Callable[[bytes], object] | None) -> None:
+        """Show every record from now on to ``observer``, as JSON, once it is queued; for tools of developers.
+
+        Args:
+            observer: Called on the caller's thread; it must be quick and must not raise. ``None`` ends it.
+        """
+        append = self._delivery.append
+
+        def observed(kind: str, payload: bytes) -> bool:
+            queued = append(kind, payload)
+            if queued and observer is not None:
+                observer(payload)
+            return queued
+
+        self._recorder.divert(append if observer is None else observed)
 
     def stats(self) -> DeliveryStats:
         """Delivery figures."""
@@ -346,12 +367,40 @@ class Braze(EventCalls, MessagingFeatures):
         self._memory.forget_all()
         self._state.wipe()
         self._recorder.reset()
-        self._messaging.wiped()
         self._config_changed()
+        self._messaging.wiped()
+
+    def log_out(self, timeout: float = 5.0) -> FlushResult:
+        """The user leaves this device: withdraw the push token, send what is queued, then disable and wipe.
+
+        As the Web SDK. :meth:`enable` goes on, with a new anonymous user on a new device.
+
+        Args:
+            timeout: Seconds to wait at most for the sending. What is not sent by then is wiped.
+
+        Returns:
+            What was sent, and how many records were lost (``kept``).
+
+        Raises:
+            ClosedError: The client was closed.
+        """
+        if not self._recorder.accepts():
+            return FlushResult()
+        end = self._clock.monotonic() + timeout
+        self._messaging.withdraw_push_token()
+        result = self._delivery.flush(timeout)
+        # The token goes in a request of its own, and whatever comes after it in its turn.
+        withdrawn = threading.Event()
+        if self._delivery.call_soon(LastErrand(lambda _: withdrawn.set())):
+            withdrawn.wait(max(0.0, end - self._clock.monotonic()))
+        self.disable()
+        self.wipe_data()
+        return result
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _remember(self) -> Mapping[str, Any]:
         self._memory.persist()
+        self._recorder.request_leaves()
         self._messaging.request_leaves()
         return self._recorder.to_remember()
 
@@ -368,34 +417,3 @@ class Braze(EventCalls, MessagingFeatures):
         self._memory.reset_after_fork()
         self._recorder.reset_after_fork()
         self._messaging.reset_after_fork()
-
-
-def lazy_messaging(
-    state: State,
-    *,
-    recorder: Recorder,
-    endpoint: DataEndpoint,
-    values: KeyValues,
-    clock: Clock,
-    reporter: Reporter,
-    delivery: Delivery,
-    minimum_trigger_interval: float,
-) -> LazyMessaging:
-    """Messaging that is loaded when it is needed."""
-
-    def make() -> Messaging:
-        from .messaging.messaging import Messaging  # noqa: PLC0415  # as said
-
-        return Messaging(
-            state,
-            recorder=recorder,
-            endpoint=endpoint,
-            values=values,
-            clock=clock,
-            reporter=reporter,
-            call_soon=delivery.call_soon,
-            flush_soon=delivery.flush_soon,
-            minimum_trigger_interval=minimum_trigger_interval,
-        )
-
-    return LazyMessaging(state, values, make)

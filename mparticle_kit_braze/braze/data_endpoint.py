@@ -30,6 +30,8 @@ __all__ = ["DataEndpoint"]
 FAILURES = "failures"
 """Failed requests since the last success, by path: the header counts on over restarts and changes of user."""
 
+CARDS = "content_cards/sync"
+
 MANY = 500
 """With more records than this, building a request takes long enough for the host to notice."""
 
@@ -75,7 +77,7 @@ class DataEndpoint:
         meter: Counts data points of accepted requests.
         reporter: Where problems go.
         clock: Where time comes from.
-        app_version: The host app's version, sent when given.
+        app_version, app_version_code: The host app's version as text and as four numbers, sent when given.
         sdk_metadata: Tags, sent once a session.
         before_request: Gives what else is to be remembered now; called before each request is built.
         on_config: Called when a new configuration came into force.
@@ -98,6 +100,7 @@ class DataEndpoint:
         reporter: Reporter,
         clock: Clock,
         app_version: str | None = None,
+        app_version_code: str | None = None,
         sdk_metadata: Sequence[str] = (),
         before_request: Callable[[], Mapping[str, Any]],
         on_config: Callable[[], object],
@@ -111,13 +114,13 @@ class DataEndpoint:
         self._meter = meter
         self._reporter = reporter
         self._clock = clock
-        self._app_version = app_version
+        self._versions = {"app_version": app_version, "app_version_code": app_version_code}
         self._sdk_metadata = list(sdk_metadata)
         self._before_request = before_request
         self._on_config = on_config
         self._on_undeliverable = on_undeliverable
         self._on_triggers = on_triggers
-        self.silent = state.disabled
+        self.silent: bool = state.disabled
         saved = state.values.get("limiter")
         # The bucket belongs to a user: one saved in another user's life is not taken up.
         usable = isinstance(saved, dict) and saved.get("epoch") == state.epoch
@@ -151,6 +154,7 @@ class DataEndpoint:
         state = self._state
         state.values.reload()
         self._follow_user()
+        remembered = self._before_request()
         adopter = state.adopter
         user_id, used = state.user_id, len(records)
         if self._signatures.enabled and records:
@@ -172,7 +176,7 @@ class DataEndpoint:
         notes = self._notes(DATA, user_id, signature, triggers=triggers, points=points, merged_away=saved)
         parts = [self._respond_with(user_id, alias, triggers), *carried.json_parts(), *self._about(notes, alias, now)]
         headers = self._headers(DATA, signature, asks=triggers is not None)
-        state.values.update({**self._before_request(), "limiter": {**self._limiter.saved(), "epoch": state.epoch}})
+        state.values.update({**remembered, "limiter": {**self._limiter.saved(), "epoch": state.epoch}})
         return Request(f"{self._base_url}/data/", headers, json_object(parts), used, notes)
 
     def side_request(
@@ -263,8 +267,7 @@ class DataEndpoint:
         if self._sdk_metadata and known.get("metadata") != notes.metadata:
             texts.append(f'"sdk_metadata":{compact(self._sdk_metadata)}')
         texts += [f'"sdk_version":{quote(__version__)}', f'"device_id":{quote(self._state.device_id)}']
-        if self._app_version is not None:
-            texts.append(f'"app_version":{quote(self._app_version)}')
+        texts += [f'"{name}":{quote(version)}' for name, version in self._versions.items() if version is not None]
         if alias is not None:
             texts.append(f'"alias":{compact(alias)}')
         return [to_bytes(text) for text in texts]
@@ -311,9 +314,9 @@ class DataEndpoint:
         if not isinstance(answer, Mapping):
             answer = {}
         accepted = failure is None and 200 <= response.status < 300 and not answer.get("error")
-        # An answer that asks to be asked again counts as an attempt although it succeeded.
-        wait = self.retry_after(response.headers.get("retry-after"))
-        self._count(notes.path, failed=not accepted or wait is not None)
+        # For cards, an answer that asks to be asked again counts as an attempt although it succeeded.
+        again = notes.path == CARDS and self.retry_after(response.headers.get("retry-after")) is not None
+        self._count(notes.path, failed=not accepted or again)
         if failure is not None:
             self._tell_failure(notes, *failure)
         if accepted:
@@ -326,7 +329,7 @@ class DataEndpoint:
         failure = failure_in(answer, status=response.status)
         if failure is not None:
             self._tell_failure(request.context, *failure)
-            return self._unauthorized(request, *failure)
+            return self._unauthorized(request, response.status, *failure)
         if 200 <= response.status < 300:
             return self._accepted(request, response, answer)
         wait = self.retry_after(response.headers.get("retry-after"))
@@ -380,9 +383,9 @@ class DataEndpoint:
             self._on_config()
 
     def _tell_failure(self, notes: Notes, code: int, reason: str) -> None:
-        self._signatures.tell(AuthenticationFailure(code, reason, notes.user_id, notes.signature))
+        self._signatures.failures.tell(AuthenticationFailure(code, reason, notes.user_id, notes.signature))
 
-    def _unauthorized(self, request: Request, code: int, reason: str) -> Outcome:
+    def _unauthorized(self, request: Request, status: int, code: int, reason: str) -> Outcome:
         """Everything is held until there is a new signature, unless it would have to be an earlier user's.
 
         That user may never come back: their records are set aside, so that others' can go, and come back into the
@@ -392,7 +395,9 @@ class DataEndpoint:
         if self._signatures.enabled and user_id not in (None, self._state.user_id):
             why = set_aside_reason(user_id)
             return Outcome(Verdict.ACCEPTED, why, refused=dict.fromkeys(range(request.used), why))
-        return Outcome(Verdict.UNAUTHORIZED, f"SDK authentication failed ({code} {reason})".replace(" )", ")"))
+        # With the option off there will be no new signature to wait for: the Web SDK goes on trying.
+        verdict = Verdict.UNAUTHORIZED if self._signatures.enabled or status in (401, 403) else Verdict.RETRY
+        return Outcome(verdict, f"SDK authentication failed ({code} {reason})".replace(" )", ")"))
 
     def retry_after(self, value: str | None) -> float | None:
         """Seconds from a ``Retry-After`` header, given as a number or as a date."""

@@ -19,6 +19,8 @@ from .validation.values import label
 
 __all__ = ["EventCalls"]
 
+_KINDS = {"ce": CUSTOM_EVENT, "p": PURCHASE}
+
 
 class EventCalls:
     """Gives a client its calls for events."""
@@ -59,7 +61,7 @@ class EventCalls:
             # A list as the name, for example: it cannot even be looked up.
             return self._refuse("log_custom_event", Refused(f"event name must be text, not {type(name).__name__}"))
         if self._messaging.watcher.watched:
-            return self._logged_for_watcher("ce", CUSTOM_EVENT, name, properties, data, time)
+            return self._watched("ce", name, properties, data, time)
         return self._recorder.event("ce", data, time)
 
     def log_purchase(
@@ -104,7 +106,7 @@ class EventCalls:
         except Refused as refused:
             return self._refuse("log_purchase", refused)
         if self._messaging.watcher.watched:
-            return self._logged_for_watcher("p", PURCHASE, product, properties, data, time)
+            return self._watched("p", product, properties, data, time)
         return self._recorder.event("p", data, time)
 
     def log_ecommerce_event(self, event: Mapping[str, Any], *, time: float | None = None) -> bool:
@@ -112,7 +114,8 @@ class EventCalls:
 
         Args:
             event: ``{"name": "ecommerce.order_placed", "properties": {...}}`` with the fields of Braze's schema;
-                others are dropped.
+                others are dropped. Its name is one of those the Web SDK knows: ``ecommerce.product_viewed``,
+                ``cart_updated``, ``checkout_started``, ``order_placed``.
             time: When it happened, seconds since the epoch; ``None`` for now.
 
         Returns:
@@ -132,17 +135,17 @@ class EventCalls:
         except Refused as refused:
             return self._refuse("log_ecommerce_event", refused)
         if self._messaging.watcher.watched:
-            return self._logged_for_watcher("ce", CUSTOM_EVENT, name, event["properties"], data, time)
+            return self._watched("ce", name, event["properties"], data, time)
         return self._recorder.event("ce", data, time)
 
-    def _logged_for_watcher(
-        self, code: str, kind: str, name: str, properties: Mapping[str, Any] | None, data: str, time: float | None
+    def _watched(
+        self, code: str, name: str, properties: Mapping[str, Any] | None, data: str, time: float | None
     ) -> bool:
         """Queue an event, and show it to what waits for events, with the time it is queued under."""
         at = self._recorder.now() if time is None else time
         logged = self._recorder.event(code, data, at)
         if logged:
-            self._messaging.watcher.logged(kind, name, properties, data, at)
+            self._messaging.watcher.logged(_KINDS[code], name, properties, data, at)
         return logged
 
     # -- what is told of values that do not go as they are ------------------------------------------------------

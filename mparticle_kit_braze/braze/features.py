@@ -9,19 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..clock import Clock
+from ..delivery import Delivery
+from ..diagnostics import Reporter
 from ..locks import ForkSafeLock
 from ..storage import KeyValues
+from .recorder import Recorder
 from .state import State
 
 if TYPE_CHECKING:
+    from .data_endpoint import DataEndpoint
     from .messaging.banner_board import Banners
     from .messaging.card_feed import ContentCards
     from .messaging.flag_store import FeatureFlags
     from .messaging.in_app_messaging import InAppMessages
     from .messaging.messaging import Messaging
+    from .messaging.push import PushMessage
     from .messaging.push_channel import Push
 
-__all__ = ["CUSTOM_EVENT", "PURCHASE", "LazyMessaging", "MessagingFeatures", "Watcher"]
+__all__ = ["CUSTOM_EVENT", "PURCHASE", "LazyMessaging", "MessagingFeatures", "Watcher", "lazy_messaging"]
 
 CUSTOM_EVENT, PURCHASE = "custom_event", "purchase"
 """What a watcher is told of."""
@@ -163,6 +169,11 @@ class LazyMessaging:
         """As :meth:`~.messaging.push_channel.Push.set_token`."""
         return self.loaded.push.set_token(token)
 
+    def withdraw_push_token(self) -> None:
+        """As :meth:`~.messaging.push_channel.Push.unregister`, if there can be a token."""
+        if self._messaging is not None:
+            self._messaging.push.unregister()
+
     def reset_after_fork(self) -> None:
         """In a forked child: what was asked for is the parent's to hear of."""
         if self._messaging is not None:
@@ -209,3 +220,38 @@ class MessagingFeatures:
     def push(self) -> Push:
         """Push: this device's token, payloads, opens."""
         return self._messaging.loaded.push
+
+    def handle_push(self, payload: Mapping[str, Any] | str | bytes, *, opened: bool = False) -> PushMessage | None:
+        """As :meth:`~.messaging.push_channel.Push.handle`: read a payload, and log its opening if it was opened."""
+        return self.push.handle(payload, opened=opened)
+
+
+def lazy_messaging(
+    state: State,
+    *,
+    recorder: Recorder,
+    endpoint: DataEndpoint,
+    values: KeyValues,
+    clock: Clock,
+    reporter: Reporter,
+    delivery: Delivery,
+    minimum_trigger_interval: float,
+) -> LazyMessaging:
+    """Messaging that is loaded when it is needed."""
+
+    def make() -> Messaging:
+        from .messaging.messaging import Messaging  # noqa: PLC0415  # as said
+
+        return Messaging(
+            state,
+            recorder=recorder,
+            endpoint=endpoint,
+            values=values,
+            clock=clock,
+            reporter=reporter,
+            call_soon=delivery.call_soon,
+            flush_soon=delivery.flush_soon,
+            minimum_trigger_interval=minimum_trigger_interval,
+        )
+
+    return LazyMessaging(state, values, make)

@@ -182,8 +182,8 @@ class Recorder:
             if session is not None and now - session.last <= self._timeout:
                 if now - session.last <= self._quiet:
                     return session
-                # Long enough without activity that in-app messages are asked for again.
-                self._state.triggers_due = f"{session.id} {now}"
+                if not self._ask_again(session):
+                    return session
             else:
                 self._end(now, explicit=False)
                 session = Session(new_id(), self._state.user_id, now, now)
@@ -192,6 +192,14 @@ class Recorder:
                 self._delivery.flush_soon()
         self.on_session()
         return session
+
+    def _ask_again(self, session: Session) -> bool:
+        """Long enough without activity that in-app messages are asked for again; false if that was done already."""
+        pause = f"{session.id} {session.last}"
+        if self._state.asked_again == pause:
+            return False
+        self._state.asked_again = self._state.triggers_due = pause
+        return True
 
     def _end(self, now: float, *, explicit: bool) -> None:
         session = self._session
@@ -206,6 +214,12 @@ class Recorder:
     def _begin(self, session: Session) -> None:
         self._append(session.kind, session.start_event())
         self._session = session
+
+    def request_leaves(self) -> None:
+        """A request is about to be built: also one without events may have to ask for in-app messages again."""
+        session = self._session
+        if session is not None and 0 < self._quiet < self._time() - session.last <= self._timeout:
+            self._ask_again(session)
 
     # -- state --------------------------------------------------------------------------------------------------
     def config_changed(self) -> None:

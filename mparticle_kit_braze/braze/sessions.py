@@ -36,14 +36,14 @@ class Session:
     __slots__ = ("id", "kind", "last", "owned", "start", "suffix", "user_id")
 
     def __init__(self, session_id: str, user_id: str | None, start: float, last: float) -> None:
-        self.id = session_id
-        self.user_id = user_id
-        self.start = start
-        self.last = last
-        self.owned = True
+        self.id: str = session_id
+        self.user_id: str | None = user_id
+        self.start: float = start
+        self.last: float = last
+        self.owned: bool = True
         self.kind = ANONYMOUS_EVENT if user_id is None else USER_EVENT
         user = "" if user_id is None else f',"user_id":{quote(user_id)}'
-        self.suffix = f',"session_id":"{session_id}"{user}}}'
+        self.suffix: str = f',"session_id":"{session_id}"{user}}}'
 
     def start_event(self) -> bytes:
         """``ss``: the session began."""

@@ -35,6 +35,7 @@ class State:
         epoch: Counts changes of user, so that acknowledgements of an earlier user's life are told apart.
         session_id: The session in-app messages and metadata belong to; empty before the first.
         triggers_due: Names the reason why in-app messages must be asked for; ``None`` when they need not.
+        asked_again: Names the pause after which they were asked for again; empty for none.
         disabled: Whether the client was disabled.
         config: The server configuration in force.
     """
@@ -53,8 +54,9 @@ class State:
         self.epoch: int = epoch if isinstance(epoch, int) else 0
         self.triggers_due: str | None = get("triggers_due")
         self.disabled: bool = get("disabled") is True
-        self.config = ServerConfig.parse(get("config"))
-        self.session_id = ""
+        self.config: ServerConfig = ServerConfig.parse(get("config"))
+        self.session_id: str = ""
+        self.asked_again: str = ""
         self.values.set_default("device_id", new_id())
 
     # -- read from the file -------------------------------------------------------------------------------------

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import commerce as model
-from ..commerce import CommerceEvent, Product, ProductAction
+from ..commerce import CommerceEvent, Product, ProductAction, Promotion
 from .values import number
 
 __all__ = [
+    "PRODUCT_TEXTS",
+    "PROMOTION_TEXTS",
     "BrazeCall",
     "CustomEvent",
     "Purchase",
     "bundle_name",
     "bundled_purchase",
+    "empty_texts",
     "filled_revenue",
     "given_revenue",
     "item_name",
@@ -32,6 +35,15 @@ __all__ = [
 _NUMERIC = frozenset({
     "Item Price", "Quantity", "Position", "Total Product Amount", "Checkout Step", "Shipping Amount", "Tax Amount",
 })  # fmt: skip
+
+#: The texts of a product and of a promotion that may be given as empty ones: label -> field.
+PRODUCT_TEXTS: Mapping[str, str] = {
+    "Coupon Code": "coupon_code",
+    "Brand": "brand",
+    "Category": "category",
+    "Variant": "variant",
+}
+PROMOTION_TEXTS: Mapping[str, str] = {"Id": "id", "Name": "name", "Creative": "creative", "Position": "position"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,11 @@ def filled_revenue(event: CommerceEvent) -> int | float:
 def product_fields(product: Product) -> dict[str, Any]:
     """The fields of a product that are given, under their labels."""
     return _plain_numbers(model.product_fields(product))
+
+
+def empty_texts(item: Product | Promotion, labels: Mapping[str, str]) -> dict[str, str]:
+    """The texts given as empty ones, which :func:`product_fields` leaves out and some platforms send."""
+    return {label: "" for label, name in labels.items() if getattr(item, name) == ""}
 
 
 def order_fields(event: CommerceEvent, total: int | float | None) -> dict[str, Any]:

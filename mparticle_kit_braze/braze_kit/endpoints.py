@@ -57,7 +57,7 @@ def parse_cluster(value: Any) -> Endpoints:
             parsed = parsed_json(text)
             if isinstance(parsed, dict):
                 return _custom(parsed)
-        else:
+        elif text.upper() in _OLD_NAMES or not text.isalpha():  # "Custom" is neither an instance nor a host
             name = _OLD_NAMES.get(text.upper(), text)
             return Endpoints(sdk=name, javascript=name)
     raise ConfigurationError(

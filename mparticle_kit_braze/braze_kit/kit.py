@@ -13,6 +13,7 @@ from ..errors import MParticleError
 from ..events import Event, EventType, ScreenView
 from ..identity import IdentityType, User
 from ..kits.configuration import KitConfiguration
+from ..kits.filters import compile_rule
 from ..kits.kit import IdentityOperation, Kit, KitContext
 from ..overriding import override
 from .commerce import CustomEvent
@@ -147,6 +148,9 @@ class BrazeKit(Kit):
         self._profile = self._kind(settings, reporter)
         rules = EventRules(self._configuration, self._profile)
         self._rules = rules or None  # one look at None is all that an event pays
+        # The kit manager, which goes by the form of a configuration, applies it to screens for the web form itself.
+        screens = self._profile.attribute_rule_for_screens and self._configuration.form == "mobile"
+        self._screen_rule = compile_rule(self._configuration) if screens else None
 
     # -- what it is -----------------------------------------------------------------------------------------------
     @property
@@ -286,6 +290,8 @@ class BrazeKit(Kit):
         profile = self._profile
         if not self._settings.forward_screen_views:
             return
+        if self._screen_rule is not None and not self._screen_rule.forwards(screen.attributes):
+            return
         name = profile.screen_name(screen.name)
         if name is None:
             return
@@ -342,6 +348,9 @@ class BrazeKit(Kit):
     @override
     def on_user_attribute_removed(self, user: User | None, key: str, *, was_set: bool) -> None:
         """A removed attribute, list or tag."""
+        if self._profile.keys_in_any_case and not was_set and user is not None:
+            spellings = (known for known in reversed(tuple(user.attributes)) if known.lower() == key.lower())
+            key = next(spellings, key)
         self._profile.remove(self.braze.current_user, key, was_set=was_set)
 
     # -- identity, consent, opt-out -------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 r"""The mapping in tables, the four profiles side by side.
 
 A cell says what reaches Braze: an event with its properties, a purchase with product id, price, currency, quantity and
-properties, an attribute, or ``-`` for nothing. Every row is run by a test, so the tables cannot drift.
+properties, an attribute, or ``-`` for nothing. Every row is run by a test, so the tables cannot drift. ``RULES`` below
+gives each kind of mapping a name and says where it comes from; ``python -m mparticle_kit_braze explain`` shows them.
 
 Events and screens
 

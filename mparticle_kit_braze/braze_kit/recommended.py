@@ -1,8 +1,8 @@
 """Braze's recommended eCommerce events, made from commerce events when ``useEcommerceRecommendedEvents`` is on.
 
 Source: Apple kit, recommended events; Braze's schema. They are custom events named ``ecommerce.…``; what has no place
-in the schema goes into ``metadata``. ``ecommerce.order_cancelled`` has no commerce action: log it with the ``Braze``
-client.
+in the schema goes into ``metadata``. ``ecommerce.order_cancelled`` has no commerce action: log it as a custom
+event.
 """
 
 from __future__ import annotations

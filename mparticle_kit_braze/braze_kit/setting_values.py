@@ -213,18 +213,21 @@ def subscription_groups(value: Any) -> dict[str, str] | None:
     return None if entries is None else dict(entries)
 
 
-def consent_mapping(value: Any) -> tuple[tuple[str, str], ...] | None:
+def consent_mapping(value: Any, *, unknown_targets: bool) -> tuple[tuple[str, str], ...] | None:
     """Pairs of a GDPR purpose (trimmed, lower case) and a custom attribute (with its ``$``); ``None`` if malformed.
 
-    Entries with an unknown target are left out. Source: Android kit, ``consentMappingSDK``.
+    Source: Android kit, ``consentMappingSDK``.
+
+    Args:
+        value: The mapping.
+        unknown_targets: Leave out entries with an unknown target, as the real kits, instead of rejecting them.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return ()
     entries = _entries(value)
     if entries is None:
         return None
-    return tuple(
-        (purpose.strip().lower(), f"${target.removeprefix('$')}")
-        for purpose, target in entries
-        if target.removeprefix("$") in CONSENT_TARGETS
-    )
+    known = [(purpose, target) for purpose, target in entries if target.removeprefix("$") in CONSENT_TARGETS]
+    if len(known) < len(entries) and not unknown_targets:
+        raise Rejected(f"a mapping of purposes to {' or '.join(map(repr, sorted(CONSENT_TARGETS)))}")
+    return tuple((purpose.strip().lower(), f"${target.removeprefix('$')}") for purpose, target in known)

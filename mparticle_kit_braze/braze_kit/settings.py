@@ -236,7 +236,7 @@ class _Reading:
         return parsed or {}
 
     def consent(self, name: str, value: Any) -> tuple[tuple[str, str], ...]:
-        parsed = read.consent_mapping(value)
+        parsed = read.consent_mapping(value, unknown_targets=self.from_text)
         if parsed is None:
             self._malformed_mapping(name)
         return parsed or ()

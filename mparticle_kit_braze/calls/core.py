@@ -33,7 +33,7 @@ class ClientCore:
 
     def _look_again(self) -> None:
         """Decide what one look on the hot path says."""
-        self._refusing = self._closed or self._state.opted_out or self._state.waiting
+        self._refusing = self._closed or self._state.refuses or self._state.waiting
 
     def _refuses_when_closed(self) -> None:
         if self._closed:
@@ -42,10 +42,11 @@ class ClientCore:
     def _refuses(self, what: str) -> bool:
         """Raise if closed; report and return true if the user opted out."""
         self._refuses_when_closed()
-        if self._state.opted_out:
+        refuses = self._state.refuses
+        if refuses:
             self._reporter.report("opted_out", f"A {what} was refused because the user opted out", key=what)
             self._kits.refused(what)
-        return self._state.opted_out
+        return refuses
 
     def _touch(self) -> None:
         """Begin a session or keep it, unless the call waits for the first user and begins one then."""

@@ -61,7 +61,7 @@ class EventCalls(ClientCore):
     ) -> None:
         """Log a view of a screen or page; arguments and errors as :meth:`log_event`."""
         name, copied, seconds = check_name(name, "screen name"), copy_attributes(attributes), check_timestamp(timestamp)
-        if self._find_user is not None and self._scoped("log_screen", name, copied, timestamp=seconds):
+        if self._scoped("log_screen", name, copied, timestamp=seconds):
             return
         if self._refusing and (
             self._refuses("screen view") or self._state.keep_event("log_screen", name, copied, seconds or self._time())
@@ -79,7 +79,7 @@ class EventCalls(ClientCore):
         """
         if not isinstance(event, CommerceEvent):
             raise InvalidArgumentError(f"event must be a CommerceEvent, not {describe(event)}")
-        if self._find_user is not None and self._scoped("log_commerce_event", event):
+        if self._scoped("log_commerce_event", event):
             return
         if self._refusing and (
             self._refuses("commerce event")

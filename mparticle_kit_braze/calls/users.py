@@ -186,7 +186,7 @@ class UserCalls(ClientCore):
         if self._scoped("set_push_token", token):
             return True
         self._refuses_when_closed()
-        if not self._state.opted_out:
+        if not self._state.refuses:
             self._touch()
         return self._kits.set_push_token(token)
 

@@ -115,9 +115,14 @@ def make_call(client: MParticle, call: JsonObject) -> None:
     """Make a call that :func:`read_call` returned.
 
     Raises:
-        InvalidArgumentError: The client does not take an argument.
+        InvalidArgumentError: The client does not take an argument. The message names the call.
     """
-    CALLS[call["call"]].make(client, call)
+    try:
+        CALLS[call["call"]].make(client, call)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"{call['call']}: {error}") from None
+    except RecursionError:
+        raise InvalidArgumentError(f"{call['call']}: its arguments are nested too deeply") from None
 
 
 def _kind(value: object) -> str:

@@ -12,19 +12,19 @@ from typing_extensions import Self
 from ..braze import Braze
 from ..braze_kit import BrazeKit
 from ..braze_kit.mapping import rule_of, why_nothing
-from ..braze_kit.settings import SETTING_NAMES
 from ..client import MParticle
 from ..diagnostics import Problem
 from ..errors import InvalidArgumentError, MParticleError
 from ..overriding import override
+from .arguments import Parser, add_json
 from .calls import Script, make_call, read_script
-from .console import Exit, Parser, write, write_json
+from .console import write, write_json
 from .inputs import read_document, read_settings
+from .kit_settings import PROFILES, add_settings, kit_configuration
+from .running import Exit
 from .side_by_side import shown
 
 __all__ = ["PROFILES", "explain", "main"]
-
-PROFILES = ("native", "web", "android", "ios")
 
 NOBODY = "http://127.0.0.1:9"
 """The endpoint; nothing is ever sent to it."""
@@ -32,6 +32,66 @@ NOBODY = "http://127.0.0.1:9"
 JsonObject = dict[str, Any]
 
 EXAMPLES = """\
+what the file holds:
+  one call, a list of calls, or an object with "calls", and perhaps "identities" of the user
+  before the first of them, and "settings". A call is its name and its arguments:
+
+    {"call": "log_event", "name": "Played Song", "attributes": {"genre": "Jazz"}}
+    {"call": "log_commerce_event", "product_action": "purchase",
+     "products": [{"name": "Tea", "sku": "SKU-1", "price": 4.5}], "transaction": {"id": "t-1"}}
+    {"call": "set_user_attribute", "key": "$FirstName", "value": "Ada"}
+    {"call": "identify", "identities": {"customer_id": "ada-1815"}}
+
+  All methods of the client that send something are calls. {"$date": "2020-01-02T03:04:05Z"}
+  is a date-time. A star marks what differs; - is nothing.
+
+settings:
+  by Python's name with Python's values (bundle_commerce_event_data=true), or by mParticle's
+  with its texts (bundleCommerceEventData=True), which each platform reads in its own way.
+
+examples:
+  $ cat event.json
+  {"name": "Played Song", "attributes": {"genre": "Jazz", "plays": 3}}
+  $ python -m mparticle_kit_braze explain event.json
+  1  log_event "Played Song"
+
+     custom event   rule: event
+            native         web            android        ios
+     name   "Played Song"  "Played Song"  "Played Song"  "Played Song"
+     genre  "Jazz"         "Jazz"         "Jazz"         "Jazz"
+   * plays  3              3              "3"            "3"
+
+  Rules
+     event: A custom event of the same name with the attributes as properties.
+       native   leading $ off names; Python's types kept; arrays and objects left
+                out [mParticle's documentation of the Braze integration, custom
+                events]
+       web      leading $ off names and text values; types kept; arrays and
+                objects left out [Braze web kit, BrazeKit-dev.js, custom events]
+       android  names as given; every value as Java's text, typed again only with
+                enable_type_detection [mparticle-android-sdk, AppboyKit.kt
+                logEvent(MPEvent)]
+       ios      one leading $ off property names; every value as text, typed again
+                only with enable_type_detection [mparticle-apple-sdk, MPKitBraze.m
+                logBrazeCustomEvent:eventType:]
+
+  $ cat tag.json
+  {"call": "set_user_tag", "key": "vip"}
+  $ python -m mparticle_kit_braze explain tag.json --setting user_tags_value=null
+  1  set_user_tag "vip"
+
+   * attributes   rule: tag
+                 native  web     android  ios
+     custom.vip  null    null    -       -
+
+                android: nothing is sent: the Android kit has no tags
+                ios: nothing is sent: the Apple kit has no tags
+
+  Rules
+     tag: A tag is a custom attribute.
+       native   true (user_tags_value) [mParticle's documentation of the Braze
+                integration, user attributes]
+       web      null [Braze web kit, BrazeKit-dev.js, user attributes]
 """
 
 
@@ -54,19 +114,17 @@ def _parser() -> Parser:
         EXAMPLES,
     )
     parser.add_argument("file", help="a JSON file with a call, a list of calls or JSON lines; - for standard input")
-    parser.add_argument(
-        "--setting",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting of the kit, by Python's or mParticle's name; may be given several times",
-    )
-    parser.add_argument("--settings", metavar="FILE", help="a JSON file of settings, or mParticle's kit configuration")
-    parser.add_json()
+    add_settings(parser)
+    add_json(parser)
     return parser
 
 
-def explain(call: Mapping[str, Any] | Sequence[Any], settings: Mapping[str, Any] | None = None) -> JsonObject:
+def explain(
+    call: Mapping[str, Any] | Sequence[Any],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    profiles: Sequence[str] = PROFILES,
+) -> JsonObject:
     """Say what calls become in each profile, without sending or storing anything.
 
     Args:
@@ -74,6 +132,7 @@ def explain(call: Mapping[str, Any] | Sequence[Any], settings: Mapping[str, Any]
             with ``calls`` and perhaps ``identities`` (of the user before the first call) and ``settings``. Later calls
             see what earlier ones did.
         settings: Kit settings by Python's or mParticle's name, or mParticle's whole kit configuration (with ``as``).
+        profiles: Which profiles to look at.
 
     Returns:
         Plain JSON data: ``calls``, a list of objects, and ``warnings`` about the settings. Each call has
@@ -94,10 +153,10 @@ def explain(call: Mapping[str, Any] | Sequence[Any], settings: Mapping[str, Any]
         ConfigurationError: A setting is malformed.
     """
     script = read_script(call)
-    configuration = kit_configuration({**script.settings, **(settings or {})})
+    configuration = kit_configuration({**script.settings, **(settings or {})}, "explain", NOBODY)
     entries: list[JsonObject] = [{"call": each, "profiles": {}, "silent": {}, "warnings": []} for each in script.calls]
     warnings: list[JsonObject] = []
-    for profile in PROFILES:
+    for profile in profiles:
         with _Explainer(profile, configuration) as explainer:
             explainer.prepare(script)
             warnings += explainer.warnings()
@@ -109,42 +168,13 @@ def explain(call: Mapping[str, Any] | Sequence[Any], settings: Mapping[str, Any]
     return {"calls": entries, "warnings": warnings}
 
 
-def kit_configuration(given: Mapping[str, Any]) -> JsonObject:
-    """MParticle's kit configuration from settings by either name, or from a configuration; key and host are not real.
-
-    Raises:
-        InvalidArgumentError: Its settings are no object.
-    """
-    whole = {key: given[key] for key in given if key in _CONFIGURATION_KEYS}
-    form = "settings" if "moduleId" in whole else "as"
-    own = whole.pop(form, {})
-    if not isinstance(own, Mapping):
-        raise InvalidArgumentError(f"{form!r} of a kit configuration must be an object")
-    beside = {SETTING_NAMES.get(key, key): given[key] for key in given if key not in _CONFIGURATION_KEYS}
-    settings = {"userIdentificationType": "CustomerId", **own, **beside}
-    for elsewhere in _NO_EFFECT:
-        settings.pop(elsewhere, None)
-    settings.update(apiKey="explain", host=NOBODY)
-    return {"id": 28, **whole, form: settings}
-
-
-_CONFIGURATION_KEYS = frozenset(
-    {"id", "as", "hs", "bk", "pr", "avf", "crvf", "eau", "moduleId", "settings", "name", "isDebug", "isVisible"}
-    | {"eventTypeFilters", "eventNameFilters", "attributeFilters", "screenNameFilters", "screenAttributeFilters"}
-    | {"userAttributeFilters", "userIdentityFilters", "filteringEventAttributeValue", "filteringUserAttributeValue"}
-    | {"filteringConsentRuleValues", "excludeAnonymousUser"}
-)
-_NO_EFFECT = ("cluster", "dataCenterLocation", "app_version", "sdk_authentication")
-"""Settings that decide where data goes or how the app presents itself, not what it becomes."""
-
-
 # -- one profile ----------------------------------------------------------------------------------------------------
 class _SilentBraze(Braze):
     """Keeps its records instead of queueing them, and makes no request."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.delivery.pause()
+        self.delivery.close(timeout=0)  # before it began: no thread, no request
         self.records: list[JsonObject] = []
         self._recorder.divert(self._keep)
 
@@ -162,10 +192,9 @@ class _SilentKit(BrazeKit):
 
     def take(self) -> list[JsonObject]:
         """What was recorded since this was last asked for."""
-        braze = self.braze
-        records = braze.records if isinstance(braze, _SilentBraze) else []
-        taken = records.copy()
-        records.clear()
+        if not isinstance(self._braze, _SilentBraze):  # not started: a rule of the configuration keeps it off
+            return []
+        taken, self._braze.records = self._braze.records, []
         return taken
 
     @property
@@ -193,7 +222,7 @@ class _Explainer:
         """Bring about what holds before the first call."""
         if script.identities:
             make_call(self._client, {"call": "identify", "identities": script.identities})
-        self._taken()
+        self._kit.take()
 
     def warnings(self) -> list[JsonObject]:
         """What was reported since this was last asked for."""
@@ -209,8 +238,8 @@ class _Explainer:
         try:
             make_call(self._client, call)
         except MParticleError as error:
-            raise InvalidArgumentError(f"call {number} ({call['call']}): {error}") from None
-        found = [self._explained(call, record) for record in self._taken() if _belongs(call["call"], record)]
+            raise InvalidArgumentError(f"call {number}: {error}") from None
+        found = [self._explained(call, record) for record in self._kit.take() if _belongs(call["call"], record)]
         entry["profiles"][self._profile] = found
         warned = self.warnings()
         entry["warnings"] += warned
@@ -218,9 +247,6 @@ class _Explainer:
             entry["silent"][self._profile] = (
                 warned[-1]["message"] if warned else why_nothing(call["call"], self._profile)
             )
-
-    def _taken(self) -> list[JsonObject]:
-        return self._kit.take() if self._client.kit_is_active(self._kit.name) else []
 
     def _explained(self, call: JsonObject, record: JsonObject) -> JsonObject:
         random = {self._kit.session_id: "<session id>"}

@@ -55,6 +55,7 @@ class Courier:
     Attributes:
         paused: Nothing is sent because the host says so.
         unauthorized: Nothing is sent until there are new credentials.
+        credentials: Counts the times there were new ones.
         rate_limited: Whether the last :meth:`wait` was for the client-side rate limit.
         sent: Records accepted.
         retried: Requests to be made again.
@@ -81,6 +82,7 @@ class Courier:
         self._clock = clock
         self._on_delivery = on_delivery
         self.paused = False
+        self.credentials = 0
         backlog.on_dropped = self._give_up
         self.reset()
 
@@ -89,11 +91,11 @@ class Courier:
         self._pace = policy.Pace()
         self._episode = policy.Episode()
         self._max_batch_bytes = self._options.max_batch_bytes
-        self.unauthorized = False
-        self.rate_limited = False
-        self.sent = 0
-        self.retried = 0
-        self.dead = 0
+        self.unauthorized: bool = False
+        self.rate_limited: bool = False
+        self.sent: int = 0
+        self.retried: int = 0
+        self.dead: int = 0
         self.last_error: str | None = None
 
     def close(self) -> None:
@@ -142,6 +144,7 @@ class Courier:
             self._fault("build", error)
             self._refused(records, Outcome(Verdict.REFUSED, f"cannot be built ({type(error).__name__})"))
             return
+        credentials = self.credentials
         used = records[: max(0, min(request.used, len(records)))]
         outcome = self._interpret(request, self._transport.send(request))
         if outcome.verdict is Verdict.ACCEPTED:
@@ -149,7 +152,7 @@ class Courier:
         elif outcome.verdict in {Verdict.REFUSED, Verdict.TOO_LARGE} and used:
             self._refused(used, outcome)
         elif outcome.verdict is Verdict.UNAUTHORIZED:
-            self._unauthorized(outcome)
+            self._unauthorized(outcome, credentials)
         else:
             self._failed(outcome)
 
@@ -211,8 +214,15 @@ class Courier:
                 " everything is kept",
             )
 
-    def _unauthorized(self, outcome: Outcome) -> None:
+    def _unauthorized(self, outcome: Outcome, credentials: int) -> None:
         self.unauthorized = True
+        if self.credentials != credentials:  # the new ones came while the request was out
+            self.unauthorized = False
+            first = self._pace.attempt == 1
+            self._failed(outcome)
+            if first:
+                self.ignore_backoff()
+            return
         self.retried += 1
         self.last_error = outcome.reason or outcome.verdict.value
         self._episode = policy.after_interruption(self._episode)

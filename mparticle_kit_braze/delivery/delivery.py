@@ -73,7 +73,7 @@ class Delivery:
         self._dispatcher = engine.dispatcher
         self._courier.paused = paused
         self.append = engine.intake.append
-        self.last_activity = newest_journal_time(directory) if directory else None
+        self.last_activity: float | None = newest_journal_time(directory) if directory else None
         self._finalizer = weakref.finalize(self, engine.finish)
         self._finalizer.atexit = False
         if engine.backlog.has_leftovers():
@@ -122,6 +122,7 @@ class Delivery:
 
     def resume(self) -> None:
         """There are new credentials: leave the hold after an authentication failure and try at once."""
+        self._courier.credentials += 1
         if self._courier.unauthorized:
             self._courier.unauthorized = False
             self._reporter.recovered("delivery_unauthorized", "Sending goes on with new credentials")

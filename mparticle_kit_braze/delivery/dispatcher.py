@@ -81,7 +81,7 @@ class Dispatcher:
         self._on_end = on_end
         self._wait_on = clock.wait if isinstance(clock, WaitingClock) else Wakeup.wait
         self.exchanges = exchanges
-        self.flushes = Flushes(backlog, courier, clock)
+        self.flushes: Flushes = Flushes(backlog, courier, clock)
         intake.wake = self.wake
         self.reset()
 

@@ -55,14 +55,15 @@ class Engine:
         self._options = options
         self._reporter = reporter
         self._clock = clock
-        self.guard = guard = Guard()
+        guard = Guard()
+        self.guard: Guard = guard
         self._lease = Lease(directory / "lease.lock" if directory else None)
         self._transport = transport = Transport(options.connect_timeout, options.read_timeout)
-        self.intake = intake = Intake(directory, options=options, reporter=reporter, clock=clock, guard=guard)
-        self.backlog = backlog = Backlog(
-            directory, intake, options=options, reporter=reporter, clock=clock, guard=guard
-        )
-        self.courier = courier = Courier(
+        intake = Intake(directory, options=options, reporter=reporter, clock=clock, guard=guard)
+        self.intake: Intake = intake
+        backlog = Backlog(directory, intake, options=options, reporter=reporter, clock=clock, guard=guard)
+        self.backlog: Backlog = backlog
+        courier = Courier(
             destination,
             backlog,
             transport,
@@ -71,8 +72,9 @@ class Engine:
             clock=clock,
             on_delivery=on_delivery,
         )
+        self.courier: Courier = courier
         self._exit_hook = ExitHook(self._at_exit)
-        self.dispatcher = Dispatcher(
+        self.dispatcher: Dispatcher = Dispatcher(
             destination.name,
             courier=courier,
             exchanges=Exchanges(destination, transport, reporter, clock),

@@ -28,11 +28,11 @@ class Ticket:
     __slots__ = ("deadline", "done", "end_id", "result", "start")
 
     def __init__(self, deadline: float | None, start: Tally) -> None:
-        self.deadline = deadline
-        self.start = start
+        self.deadline: float | None = deadline
+        self.start: Tally = start
         self.end_id: int | None = None
         self.result: FlushResult | None = None
-        self.done = Wakeup()
+        self.done: Wakeup = Wakeup()
 
 
 class Flushes:

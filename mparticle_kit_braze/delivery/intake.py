@@ -64,7 +64,7 @@ class Intake:
         self._clock = clock
         self._guard = guard
         self.wake: Callable[[], object] = lambda: None
-        self.closed = False
+        self.closed: bool = False
         self.reset()
 
     def reset(self) -> None:
@@ -74,12 +74,12 @@ class Intake:
         self._opener: int | None = None  # the thread that is opening a journal
         self._full = False
         self._begun = 0
-        self.count = 0
-        self.bytes = 0
-        self.idle = True
-        self.urgent = False
+        self.count: int = 0
+        self.bytes: int = 0
+        self.idle: bool = True
+        self.urgent: bool = False
         self.journal: FileJournal | None = None
-        self.memory = MemoryJournal()
+        self.memory: MemoryJournal = MemoryJournal()
         self.dropped: Counter[str] = Counter()
         self._base = (0, 0)
         self._queued = (0, 0)

@@ -66,6 +66,7 @@ class FileJournal:
         self._stem = f"{int(now * 1000):015d}-{os.getpid()}-{os.urandom(4).hex()}"
         self._directory = directory
         self._sequence = 0
+        self.path: Path
         self._descriptor, self._reader, self.path = self._create(probe=probe)
         self.write: Callable[[bytes], int] = partial(os.write, self._descriptor)
 

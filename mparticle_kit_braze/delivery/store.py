@@ -85,9 +85,9 @@ class Store:
         self._unsettled: list[_Settled] = []
         self._locked = False
         self._known_records = 0
-        self.stranded = 0
-        self.replaced = False
-        self.lost_dead_letters = 0
+        self.stranded: int = 0
+        self.replaced: bool = False
+        self.lost_dead_letters: int = 0
 
     # -- life ---------------------------------------------------------------------------------------------------
     @contextlib.contextmanager

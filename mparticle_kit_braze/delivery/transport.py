@@ -48,7 +48,7 @@ class Transport:
     def __init__(self, connect_timeout: float, read_timeout: float) -> None:
         self._timeouts = (connect_timeout, read_timeout)
         self._adapter: HTTPAdapter | None = None
-        self.loading = ForkSafeLock()
+        self.loading: ForkSafeLock = ForkSafeLock()
         self._places: dict[str, _Place] = {}
 
     def send(self, request: Request) -> Response:

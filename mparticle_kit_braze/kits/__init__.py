@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .configuration import Filters, KitConfiguration
+from .configuration import AttributeRule, ConsentRule, Filters, KitConfiguration
 from .kit import Kit, KitContext
 from .sessions import Session
 from .statistics import ClientStats
 
-__all__ = ["ClientStats", "Filters", "Kit", "KitConfiguration", "KitContext", "Session"]
+__all__ = ["AttributeRule", "ClientStats", "ConsentRule", "Filters", "Kit", "KitConfiguration", "KitContext", "Session"]

@@ -1,26 +1,33 @@
 """The configuration of a kit: one model for mParticle's mobile form (an ``eks`` entry) and its web form.
 
-Owns the model, its two JSON forms and their errors, which name the key. What a configuration *does* is compiled
-in ``filters``, decided in ``rules`` and mapped in ``projections``.
+The forms are read and written in ``forms``. What a configuration *does* is compiled in ``filters``, decided in
+``rules`` and mapped in ``projections``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..commerce import COMMERCE_TYPES, IMPRESSION_TYPE, ProductAction, PromotionAction
+from ..consent import CCPA_PURPOSE
 from ..events import EventType
 from ..identity import IdentityType
-from .hashing import mp_hash
+from .hashing import mp_hash, value_hash
 from .reading import Reader
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .projections import Projection
 
 __all__ = ["AttributeRule", "ConsentRule", "Filters", "Form", "KitConfiguration"]
 
 Form = Literal["mobile", "web"]
+
+CommerceAction = ProductAction | PromotionAction | None
+"""What a commerce event is about; ``None`` for impressions."""
 
 EVERYONE = (0, 101)
 """The bracket when none is given. Source: Android ``KitConfiguration.parseConfiguration``."""
@@ -40,6 +47,11 @@ class AttributeRule:
     value_hash: int
     include: bool
 
+    @classmethod
+    def matching(cls, name: str, value: Any, *, include: bool = True) -> Self:
+        """The rule about an attribute by its name and value; case does not count."""
+        return cls(mp_hash(name), value_hash(value, web=False), include)
+
 
 @dataclass(frozen=True, slots=True)
 class ConsentRule:
@@ -52,6 +64,16 @@ class ConsentRule:
 
     include: bool
     consents: Mapping[int, bool]
+
+    @classmethod
+    def matching(
+        cls, gdpr: Mapping[str, bool] | None = None, *, data_sale_opt_out: bool | None = None, include: bool = True
+    ) -> Self:
+        """The rule about answers by purpose: what was consented to, and whether the sale of data was opted out of."""
+        consents = {mp_hash(f"1{purpose.strip()}"): answer for purpose, answer in (gdpr or {}).items()}
+        if data_sale_opt_out is not None:
+            consents[mp_hash(f"2{CCPA_PURPOSE}")] = data_sale_opt_out
+        return cls(include, consents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +109,10 @@ class Filters:
         screen_attributes: Iterable[tuple[str, str]] = (),
         user_attributes: Iterable[str] = (),
         identities: Iterable[IdentityType] = (),
+        commerce_actions: Iterable[CommerceAction] = (),
+        commerce_attributes: Iterable[tuple[CommerceAction, str]] = (),
+        product_attributes: Iterable[str] = (),
+        promotion_attributes: Iterable[str] = (),
     ) -> Filters:
         """Filters by name, for kits that are configured in code.
 
@@ -98,50 +124,32 @@ class Filters:
             screen_attributes: Attributes by screen name and key.
             user_attributes: User attributes by key.
             identities: Identity types.
+            commerce_actions: Commerce events by action; ``None`` is an impression.
+            commerce_attributes: Attributes of commerce events by action and key, or a label such as ``Affiliation``.
+            product_attributes: Attributes of products by key, or a label: ``Brand``, ``Category``, ``Variant``,
+                ``Position``, ``Coupon Code``.
+            promotion_attributes: Fields of promotions: ``Id``, ``Name``, ``Creative``, ``Position``.
         """
+        types = [*(int(kind) for kind in event_types), *map(commerce_number, commerce_actions)]
         return cls(
-            event_types=frozenset(mp_hash(str(int(kind))) for kind in event_types),
+            event_types=frozenset(mp_hash(str(number)) for number in types),
             event_names=frozenset(mp_hash(f"{int(kind)}{name}") for kind, name in events),
             event_attributes=frozenset(mp_hash(f"{int(kind)}{name}{key}") for kind, name, key in event_attributes),
             screen_names=frozenset(mp_hash(f"0{name}") for name in screens),
             screen_attributes=frozenset(mp_hash(f"0{name}{key}") for name, key in screen_attributes),
             user_attributes=frozenset(mp_hash(key) for key in user_attributes),
             user_identities=frozenset(kind.number for kind in identities),
+            commerce_attributes=frozenset(
+                mp_hash(f"{commerce_number(action)}{key}") for action, key in commerce_attributes
+            ),
+            product_attributes=frozenset(map(mp_hash, product_attributes)),
+            promotion_attributes=frozenset(map(mp_hash, promotion_attributes)),
         )
 
 
-HASH_FILTERS = {
-    "et": "event_types",
-    "ec": "event_names",
-    "ea": "event_attributes",
-    "svec": "screen_names",
-    "svea": "screen_attributes",
-    "ua": "user_attributes",
-    "uid": "user_identities",
-    "cea": "commerce_attributes",
-    "ent": "commerce_entities",
-    "reg": "consent_regulations",
-    "pur": "consent_purposes",
-}
-"""Keys of ``hs`` in the mobile form."""
-
-WEB_FILTERS = {
-    "eventTypeFilters": "event_types",
-    "eventNameFilters": "event_names",
-    "attributeFilters": "event_attributes",
-    "screenNameFilters": "screen_names",
-    "screenAttributeFilters": "screen_attributes",
-    "userAttributeFilters": "user_attributes",
-    "userIdentityFilters": "user_identities",
-}
-"""Lists in the web form."""
-
-USER_ACTIONS = {"eaa": "event_attribute_add", "ear": "event_attribute_remove", "eas": "event_attribute_set"}
-MOBILE_KEYS = frozenset({"id", "as", "hs", "bk", "avf", "crvf", "eau", "pr"})
-WEB_RULES = ("filteringEventAttributeValue", "filteringUserAttributeValue", "filteringConsentRuleValues")
-WEB_KEYS = frozenset(
-    {"moduleId", "name", "suffix", "settings", "isDebug", "isSandbox", "excludeAnonymousUser", *WEB_FILTERS, *WEB_RULES}
-)
+def commerce_number(action: CommerceAction) -> int:
+    """The number that filters know a commerce action by."""
+    return IMPRESSION_TYPE if action is None else COMMERCE_TYPES[action]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,188 +228,12 @@ class KitConfiguration:
         Raises:
             ConfigurationError: It is malformed; the message names the key.
         """
-        reader = Reader.root(configuration)
-        if form is None:
-            form = "web" if WEB_KEYS & reader.names() and not MOBILE_KEYS & reader.names() else "mobile"
-        elif form not in ("mobile", "web"):
-            raise reader.error("form must be 'mobile', 'web' or None")
-        return read_mobile(reader) if form == "mobile" else read_web(reader)
+        from .forms import read_configuration  # noqa: PLC0415  # the forms make configurations
+
+        return read_configuration(Reader.root(configuration), form)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object in the form it came in; reading it gives an equal configuration."""
-        return write_mobile(self) if self.form == "mobile" else write_web(self)
+        from .forms import write_configuration  # noqa: PLC0415  # as above
 
-
-# -- the mobile form ------------------------------------------------------------------------------------------------
-
-
-def read_mobile(reader: Reader) -> KitConfiguration:
-    """An entry of ``eks``. Defaults and tolerances as the Android SDK."""
-    hidden: dict[str, Any] = {}
-    actions: dict[str, Any] = {}
-    hashes = reader.object("hs")
-    if hashes is not None:
-        for key, name in HASH_FILTERS.items():
-            hidden[name] = hashes.hidden_hashes(key)
-        entities = hashes.object("afa")
-        if entities is not None:
-            hidden["product_attributes"] = entities.hidden_hashes("1")
-            hidden["promotion_attributes"] = entities.hidden_hashes("2")
-        hidden["message_types"] = hashes.hidden_words("mt")
-        actions = {name: hashes.texts_by_hash(key) for key, name in USER_ACTIONS.items()}
-    bracket = reader.object("bk")
-    low, high = EVERYONE if bracket is None else (bracket.integer("lo", 0), bracket.integer("hi", EVERYONE[1]))
-    return KitConfiguration(
-        kit_id=reader.integer("id", 0),
-        settings=reader.texts("as"),
-        filters=Filters(**hidden),
-        attribute_rule=mobile_attribute_rule(reader),
-        consent_rule=mobile_consent_rule(reader),
-        bracket=(low, high),
-        exclude_anonymous=reader.boolean("eau", default=False),
-        projections=read_projections(reader.objects("pr")),
-        other=reader.rest(MOBILE_KEYS),
-        ignored=tuple(reader.ignored),
-        **actions,
-    )
-
-
-def read_projections(entries: Sequence[Reader]) -> tuple[Projection, ...]:
-    """``pr``. Few configurations have any, so their code is loaded for those only."""
-    if not entries:
-        return ()
-    from .projections import Projection  # noqa: PLC0415  # as said
-
-    return tuple(Projection.read(entry) for entry in entries)
-
-
-def mobile_attribute_rule(reader: Reader) -> AttributeRule | None:
-    """``avf``. A missing or mistyped part turns the rule off, as on Android; that is noted."""
-    rule = reader.object("avf")
-    if rule is None:
-        return None
-    include, name, value = rule.get("i"), rule.get("a"), rule.get("v")
-    if isinstance(include, bool) and is_integer(name) and is_integer(value):
-        return AttributeRule(name, value, include)
-    if rule.names():
-        rule.ignore("i, a and v must be a boolean and two integers; the rule is off")
-    return None
-
-
-def mobile_consent_rule(reader: Reader) -> ConsentRule | None:
-    """``crvf``. Of one hash listed twice the last wins."""
-    rule = reader.object("crvf")
-    if rule is None or not rule.names():
-        return None
-    consents = {entry.integer("h"): entry.boolean("c") for entry in rule.objects("v")}
-    return ConsentRule(rule.boolean("i"), consents) if consents else None
-
-
-def write_mobile(configuration: KitConfiguration) -> dict[str, Any]:
-    """The ``eks`` entry of a configuration."""
-    filters = configuration.filters
-    hashes: dict[str, Any] = {key: zeros(getattr(filters, name)) for key, name in HASH_FILTERS.items()}
-    hashes["afa"] = {
-        key: listed
-        for key, listed in (("1", zeros(filters.product_attributes)), ("2", zeros(filters.promotion_attributes)))
-        if listed
-    }
-    hashes["mt"] = zeros(filters.message_types)
-    for key, name in USER_ACTIONS.items():
-        hashes[key] = {str(number): text for number, text in getattr(configuration, name).items()}
-    entry: dict[str, Any] = {"id": configuration.kit_id, "as": dict(configuration.settings)}
-    entry["hs"] = {key: listed for key, listed in hashes.items() if listed}
-    if configuration.bracket != EVERYONE:
-        entry["bk"] = {"lo": configuration.bracket[0], "hi": configuration.bracket[1]}
-    if (rule := configuration.attribute_rule) is not None:
-        entry["avf"] = {"i": rule.include, "a": rule.name_hash, "v": rule.value_hash}
-    if (consent := configuration.consent_rule) is not None:
-        listed = [{"h": number, "c": answer} for number, answer in consent.consents.items()]
-        entry["crvf"] = {"i": consent.include, "v": listed}
-    entry["eau"] = configuration.exclude_anonymous
-    entry["pr"] = [projection.to_json() for projection in configuration.projections]
-    return {**entry, **configuration.other}
-
-
-# -- the web form ---------------------------------------------------------------------------------------------------
-
-
-def read_web(reader: Reader) -> KitConfiguration:
-    """An entry of ``kitConfigs``: arrays of hidden numbers, rules with hashes as texts."""
-    name, suffix = reader.text("name"), reader.text("suffix")
-    hidden: dict[str, Any] = {attribute: reader.integers(key) for key, attribute in WEB_FILTERS.items()}
-    consent = reader.object("filteringConsentRuleValues")
-    consents = {
-        entry.integer("consentPurpose"): entry.boolean("hasConsented")
-        for entry in (consent.objects("values") if consent is not None else ())
-    }
-    return KitConfiguration(
-        form="web",
-        kit_id=reader.integer("moduleId", 0),
-        name=f"{name}-{suffix}" if name and suffix else name,
-        settings=reader.texts("settings"),
-        filters=Filters(**hidden),
-        attribute_rule=web_rule(reader, "filteringEventAttributeValue", "eventAttributeName", "eventAttributeValue"),
-        user_attribute_rule=web_rule(reader, "filteringUserAttributeValue", "userAttributeName", "userAttributeValue"),
-        consent_rule=ConsentRule(consent.boolean("includeOnMatch"), consents) if consent and consents else None,
-        exclude_anonymous=reader.boolean("excludeAnonymousUser", default=False),
-        is_debug=reader.optional_boolean("isDebug"),
-        is_sandbox=reader.optional_boolean("isSandbox"),
-        other=reader.rest(WEB_KEYS),
-        ignored=tuple(reader.ignored),
-    )
-
-
-def web_rule(reader: Reader, key: str, name: str, value: str) -> AttributeRule | None:
-    """A rule by one attribute; an empty object is no rule."""
-    rule = reader.object(key)
-    if rule is None or not rule.names():
-        return None
-    return AttributeRule(rule.integer(name), rule.integer(value), rule.boolean("includeOnMatch"))
-
-
-def write_web(configuration: KitConfiguration) -> dict[str, Any]:
-    """The ``kitConfigs`` entry of a configuration."""
-    entry: dict[str, Any] = {"moduleId": configuration.kit_id, "settings": dict(configuration.settings)}
-    if configuration.name is not None:
-        entry["name"] = configuration.name
-    flags = {"isDebug": configuration.is_debug, "isSandbox": configuration.is_sandbox}
-    entry.update({key: flag for key, flag in flags.items() if flag is not None})
-    for key, name in WEB_FILTERS.items():
-        entry[key] = sorted(getattr(configuration.filters, name))
-    for key, attribute, rule in (
-        ("filteringEventAttributeValue", "eventAttribute", configuration.attribute_rule),
-        ("filteringUserAttributeValue", "userAttribute", configuration.user_attribute_rule),
-    ):
-        entry[key] = (
-            {}
-            if rule is None
-            else {
-                f"{attribute}Name": str(rule.name_hash),
-                f"{attribute}Value": str(rule.value_hash),
-                "includeOnMatch": rule.include,
-            }
-        )
-    consent = configuration.consent_rule
-    entry["filteringConsentRuleValues"] = (
-        {}
-        if consent is None
-        else {
-            "includeOnMatch": consent.include,
-            "values": [
-                {"consentPurpose": str(number), "hasConsented": answer} for number, answer in consent.consents.items()
-            ],
-        }
-    )
-    entry["excludeAnonymousUser"] = configuration.exclude_anonymous
-    return {**entry, **configuration.other}
-
-
-def is_integer(value: object) -> bool:
-    """Whether a JSON value is a whole number."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def zeros(hidden: frozenset[Any]) -> dict[str, int]:
-    """A filter of the mobile form: every hidden hash or word with 0."""
-    return {str(number): 0 for number in sorted(hidden)}
+        return write_configuration(self)

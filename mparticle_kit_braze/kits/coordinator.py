@@ -26,6 +26,7 @@ from .sessions import SessionKeeper
 from .turnstile import Turnstile
 
 if TYPE_CHECKING:
+    from .remote import ClientConfiguration
     from .waiting import WaitingRoom
 
 __all__ = ["Coordinator"]
@@ -48,6 +49,7 @@ class Coordinator:
 
     Attributes:
         opted_out: Whether the user opted out.
+        collects_opted_out: Whether calls of users who opted out still go to the kits that do not honour it.
         sessions: The client's sessions.
         identification: Carries out identity calls.
         on_released: Called when calls need not wait for the first user any more.
@@ -77,7 +79,7 @@ class Coordinator:
         self._replaying: int | None = None
         """The thread that makes calls that have waited: those must not wait again."""
         self.on_released: Callable[[], object] = lambda: None
-        self.identification = Identification(
+        self.identification: Identification = Identification(
             self._users,
             resolver,
             LocalResolver(self._identities),
@@ -88,8 +90,9 @@ class Coordinator:
         open_resolver: Any = getattr(resolver, "open", None)
         if open_resolver is not None:
             open_resolver(storage, reporter, environment)
-        self.opted_out = self._values.get("opted_out") is True
-        self.sessions = kits.sessions = SessionKeeper(
+        self.opted_out: bool = self._values.get("opted_out") is True
+        self.collects_opted_out: bool = False
+        self.sessions: SessionKeeper = SessionKeeper(
             self._values,
             time=clock.time,
             timeout=session_timeout,
@@ -98,11 +101,17 @@ class Coordinator:
             on_start=kits.session_started,
             on_end=kits.session_ended,
         )
+        kits.sessions = self.sessions
 
     @property
     def user(self) -> User | None:
         """The current user."""
         return self._users.current
+
+    @property
+    def refuses(self) -> bool:
+        """Whether calls are refused because the user opted out."""
+        return self.opted_out and not self.collects_opted_out
 
     def start(self) -> None:
         """Find out who the user is and start the kits whose gate is open."""
@@ -124,6 +133,11 @@ class Coordinator:
     def waiting(self) -> bool:
         """Whether calls must wait for the first user."""
         return self._room is not None and self._room.waiting
+
+    @property
+    def calls_kept(self) -> int:
+        """How many calls wait for the first user."""
+        return 0 if self._room is None else len(self._room)
 
     def keep_event(self, call: str, *arguments: Any) -> bool:
         """Keep an event, screen view or commerce event until there is a user; false if there is one."""
@@ -163,7 +177,7 @@ class Coordinator:
             "change_consent": self.change_consent,
         }
         replay = replays.get(call)
-        if replay is None or (self.opted_out and call not in WORKS_OPTED_OUT):
+        if replay is None or (self.refuses and call not in WORKS_OPTED_OUT):
             return
         self._replaying = threading.get_ident()
         try:
@@ -192,7 +206,7 @@ class Coordinator:
 
     def enter_foreground(self) -> None:
         """The app came to the foreground, which begins a session unless one lasts."""
-        if not (self.opted_out or self.waiting):
+        if not (self.refuses or self.waiting):
             self.sessions.activity()
         self._turn.run(lambda: self._kits.application_moved(foreground=True))
 
@@ -300,16 +314,25 @@ class Coordinator:
 
         self._turn.run(tell)
 
-    def prepare(self, configurations: Sequence[KitConfiguration], session_timeout: float | None) -> None:
-        """Give the kits other configurations before they start."""
-        if session_timeout is not None:
-            self.sessions.set_timeout(session_timeout)
-        self._kits.apply(configurations)
+    def prepare(self, configuration: ClientConfiguration) -> None:
+        """Take over a server's configuration before the kits start."""
+        self._adopt(configuration)
+        self._kits.apply(configuration.kits)
 
-    def apply(self, configurations: Sequence[KitConfiguration], session_timeout: float | None = None) -> None:
-        """Give the kits other configurations, and sessions another time-out."""
-        if session_timeout is not None:
-            self.sessions.set_timeout(session_timeout)
+    def take(self, configuration: ClientConfiguration) -> None:
+        """Take over a server's configuration."""
+        self._adopt(configuration)
+        self.apply(configuration.kits)
+
+    def _adopt(self, configuration: ClientConfiguration) -> None:
+        """What a server's configuration says to the client itself."""
+        if configuration.session_timeout is not None:
+            self.sessions.set_timeout(configuration.session_timeout)
+        self.collects_opted_out = configuration.collects_opted_out
+        self._kits.follow(configuration.data_plan)
+
+    def apply(self, configurations: Sequence[KitConfiguration]) -> None:
+        """Give the kits other configurations."""
         concerned = self._kits.apply(configurations)
         self._judge()
 

@@ -11,20 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 from ..commerce import CommerceEvent, Product, Promotion, TransactionAttributes
-from ..consent import CCPA_PURPOSE, ConsentState
 from ..events import Event, EventType, ScreenView, owned_event
-from ..identity import IdentityType, User
 from .configuration import AttributeRule, KitConfiguration
 from .hashing import mp_hash, value_hash
 
-__all__ = ["FilteredUser", "HiddenKeys", "commerce_filter", "event_filter", "screen_filter", "user_view"]
+__all__ = ["HiddenKeys", "commerce_filter", "event_filter", "screen_filter"]
 
 CACHED_NAMES = 2048
 CACHED_KEYS = 16_384
 """Decisions remembered for a kit; an app that makes up names must not make them grow for ever."""
-
-GDPR_REGULATION = mp_hash("1")
-CCPA_REGULATION = mp_hash(f"2{CCPA_PURPOSE}")
 
 
 class HiddenKeys(dict[str, bool]):
@@ -285,70 +280,3 @@ def visible_transaction(transaction: TransactionAttributes, hidden: HiddenKeys) 
     if hidden["Total Amount"]:
         changes["revenue"] = 0.0
     return replace(transaction, **changes) if changes else transaction
-
-
-# -- users ----------------------------------------------------------------------------------------------------------
-
-
-def user_view(configuration: KitConfiguration) -> Callable[[User], User] | None:
-    """How a kit sees users; ``None`` if it sees them as they are."""
-    filters = configuration.filters
-    if not (
-        filters.user_attributes or filters.user_identities or filters.consent_regulations or filters.consent_purposes
-    ):
-        return None
-    keys = HiddenKeys(filters.user_attributes)
-    return lambda user: FilteredUser(user, keys, configuration)
-
-
-class FilteredUser:
-    """A user without the attributes, identities and consent that a kit must not see. Always the latest state."""
-
-    __slots__ = ("_filters", "_keys", "_user")
-
-    def __init__(self, user: User, keys: HiddenKeys, configuration: KitConfiguration) -> None:
-        self._user = user
-        self._keys = keys
-        self._filters = configuration.filters
-
-    @property
-    def mpid(self) -> int:
-        """The mParticle id."""
-        return self._user.mpid
-
-    @property
-    def is_logged_in(self) -> bool:
-        """Whether the user is known rather than anonymous."""
-        return self._user.is_logged_in
-
-    @property
-    def identities(self) -> Mapping[IdentityType, str]:
-        """The identities the kit may see."""
-        hidden = self._filters.user_identities
-        return {kind: value for kind, value in self._user.identities.items() if kind.number not in hidden}
-
-    @property
-    def attributes(self) -> Mapping[str, Any]:
-        """The attributes the kit may see."""
-        visible: Mapping[str, Any] = self._keys.visible(self._user.attributes)
-        return visible
-
-    @property
-    def consent(self) -> ConsentState:
-        """The consent the kit may see."""
-        return visible_consent(self._user.consent, self._filters.consent_regulations, self._filters.consent_purposes)
-
-    def __repr__(self) -> str:
-        return f"FilteredUser({self.mpid})"
-
-
-def visible_consent(consent: ConsentState, regulations: frozenset[int], purposes: frozenset[int]) -> ConsentState:
-    """Consent without hidden regulations and purposes (Apple SDK's ``reg`` and ``pur``)."""
-    if not regulations and not purposes:
-        return consent
-    gdpr = (
-        {}
-        if GDPR_REGULATION in regulations
-        else {purpose: record for purpose, record in consent.gdpr.items() if mp_hash(f"1{purpose}") not in purposes}
-    )
-    return ConsentState(gdpr, None if CCPA_REGULATION in regulations else consent.ccpa)

@@ -35,6 +35,8 @@ MAX_IDENTITY_LENGTH = 4096
 MAX_QUEUED = 100
 """Identity calls that may wait for their turn; an app that is offline for long must not make this grow for ever."""
 
+FIRST = {IdentityType.CUSTOMER_ID: 0, IdentityType.EMAIL: 1}
+
 UNKNOWN = -1
 """The code of a failure without an HTTP status. Source: Android ``IdentityApi.UNKNOWN_ERROR``."""
 
@@ -100,9 +102,15 @@ class Identification:
         return self._awaited is not None
 
     def begin(self) -> None:
-        """Find out who the user is at the first start of all. Runs in turn."""
-        if self._users.current is None:
+        """Find out who the user is at the first start of all; at later ones ask a server whether it is still so.
+
+        Runs in turn. Source: the identify call that mParticle's clients make at their start.
+        """
+        current = self._users.current
+        if current is None:
             self._carry_out(Change("identify", {}))
+        elif self.resolver is not self._local:
+            self._carry_out(Change("identify", dict(current.identities)))
 
     def change(self, operation: Operation, request: IdentityRequest) -> None:
         """Carry out a call as soon as those before it are done."""
@@ -201,9 +209,13 @@ class Identification:
 
 
 def storable(identities: Mapping[IdentityType, str | None], reporter: Reporter) -> dict[IdentityType, str | None]:
-    """The identities without those that no mParticle client stores: empty ones and ones that are too long."""
+    """The identities without those that no mParticle client stores: empty ones and ones that are too long.
+
+    The customer id comes first and the email address second, as on Android.
+    """
     kept: dict[IdentityType, str | None] = {}
-    for kind, value in identities.items():
+    for kind in sorted(identities, key=lambda kind: FIRST.get(kind, len(FIRST))):
+        value = identities[kind]
         if value is not None and not 0 < len(value) <= MAX_IDENTITY_LENGTH:
             why = "is empty" if not value else f"is longer than {MAX_IDENTITY_LENGTH} characters"
             reporter.report("value_refused", f"Identity {kind.value} {why}; left out", key=kind.value)

@@ -8,9 +8,10 @@ handed has passed its own filters, and belongs to it: it is never the caller's o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from .integration import IntegrationAttributes
 from .sessions import NO_SESSIONS, SessionSource
 from .texts import value_text
 
@@ -46,6 +47,7 @@ class KitContext:
         on_delivery: The host's delivery callback, for kits that send over the network.
         sessions: The client's sessions: ``current``, and ``ended`` during :meth:`Kit.on_session_end`.
         local_mpids: Whether MPIDs are made on this machine: then mParticle does not know them.
+        integration: What kits want mParticle's servers to know: ``integration.set(kit_id, {...})``.
     """
 
     storage: Storage
@@ -56,6 +58,7 @@ class KitContext:
     on_delivery: Any = None
     sessions: SessionSource = NO_SESSIONS
     local_mpids: bool = True
+    integration: IntegrationAttributes = field(default_factory=IntegrationAttributes)
 
 
 class Kit:
@@ -67,6 +70,8 @@ class Kit:
 
     name: ClassVar[str] = ""
     kit_id: ClassVar[int] = 0
+    follows_data_plan: ClassVar[bool] = True
+    """Whether a data plan counts for it; not for kits that bring data to mParticle itself, which has the plan."""
 
     _given: KitConfiguration | None = None
 

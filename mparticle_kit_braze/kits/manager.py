@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..delivery import DeliveryStats, FlushResult
 from ..diagnostics import Reporter
-from ..errors import InvalidArgumentError
+from ..errors import ConfigurationError, InvalidArgumentError
+from ..events import Event
 from ..identity import IdentityType, User
 from ..storage import Storage
 from ..values import describe
 from .configuration import KitConfiguration
+from .integration import IntegrationAttributes
 from .kit import Kit, KitContext
-from .roster import configuration_for, named_kits
+from .roster import configuration_for, meant_for, named_kits
 from .route import Route
 from .routing import KitRouting, ignore
 from .rules import closed_because
@@ -27,6 +29,7 @@ from .sessions import NO_SESSIONS, SessionSource
 from .statistics import PointReading
 
 if TYPE_CHECKING:
+    from .data_plan import DataPlan
     from .user_handle import KitUser
 
 __all__ = ["KitManager"]
@@ -42,6 +45,7 @@ class KitManager(KitRouting):
         environment: ``"production"`` or ``"development"``.
         session_timeout: Seconds, handed to the kits.
         on_delivery: The host's delivery callback, handed to the kits.
+        data_plan: What may reach the kits; it counts rather than one from a server.
 
     Attributes:
         sessions: The client's sessions, handed to kits that start.
@@ -60,11 +64,13 @@ class KitManager(KitRouting):
         environment: str,
         session_timeout: float,
         on_delivery: Any = None,
+        data_plan: DataPlan | None = None,
     ) -> None:
         self._environment = environment
         self._user: User | None = None
         self.sessions: SessionSource = NO_SESSIONS
         self.local_mpids = True
+        self._integration = IntegrationAttributes(storage.key_values("client"))
         routes = []
         for name, kit in named_kits(kits).items():
             configuration = kit.configuration or KitConfiguration()
@@ -72,10 +78,17 @@ class KitManager(KitRouting):
                 storage.directory(name), reporter, configuration, environment, session_timeout, on_delivery
             )
             routes.append(Route(kit, name, context))
-        # The web core's order; kits without a priority keep the order they were given in.
-        super().__init__(sorted(routes, key=lambda route: -route.configuration.priority), reporter)
+        self._given = tuple(routes)
+        super().__init__(by_priority(routes), reporter)
         for route in routes:
             self._report_ignored(route.name, route.configuration)
+        self._plan_in_code = data_plan
+        if data_plan is not None:
+            from .data_plan import DataPlan  # noqa: PLC0415  # few clients have one
+
+            if not isinstance(data_plan, DataPlan):
+                raise ConfigurationError(f"data_plan must be a DataPlan, not {describe(data_plan)}")
+            self.follow(data_plan)
 
     # -- gates --------------------------------------------------------------------------------------------------
     def judge(self, user: User | None, *, opted_out: bool) -> None:
@@ -97,6 +110,7 @@ class KitManager(KitRouting):
                     route.started = False
                     self._choose()
                 self._guard(route, "on_stop", route.kit.on_stop)
+                self._integration.set(route.kit.kit_id, {})
         for route in self._routes:
             if not route.started and route.closed is None and not route.failed:
                 self._start(route)
@@ -117,16 +131,25 @@ class KitManager(KitRouting):
                 that is not in it is closed; a kit of one's own keeps what it has.
         """
         concerned = []
+        configurations = meant_for(self._environment, configurations)
         with self._lock.held:
             for route in self._routes:
                 configuration = configuration_for(route, configurations)
                 if configuration is not None and configuration != route.configuration:
                     route.configure(configuration)
                     concerned.append(route)
+            self._routes = by_priority(self._given)
             self._choose()
         for route in concerned:
             self._report_ignored(route.name, route.configuration)
         return concerned
+
+    def follow(self, plan: DataPlan | None) -> None:
+        """Keep to a server's data plan, unless there is one in code."""
+        with self._lock.held:
+            for route in self._routes:
+                route.follow(self._plan_in_code or plan)
+            self._choose()
 
     def configuration_updated(self, routes: Sequence[Route]) -> None:
         """Tell running kits of their new configuration."""
@@ -152,11 +175,13 @@ class KitManager(KitRouting):
         self, identities: Mapping[IdentityType, str | None], mpid: int | str | None
     ) -> list[tuple[str, KitUser]]:
         """One user at each running kit that serves many users."""
-        users = [
-            (route.name, self._guard(route, "for_user", lambda kit=route.kit: kit.for_user(identities, mpid)))  # type: ignore[misc]
-            for route in self._running
-        ]
-        return [(name, user) for name, user in users if user is not None]
+        users = []
+        for route in self._running:
+            planned = route.planned_identities(identities)
+            user = self._guard(route, "for_user", lambda kit=route.kit, planned=planned: kit.for_user(planned, mpid))  # type: ignore[misc]
+            if user is not None:
+                users.append((route.name, route.planned_user(user)))
+        return users
 
     def is_active(self, name: object) -> bool:
         """Whether calls go to a kit; errors as :meth:`find`."""
@@ -170,7 +195,7 @@ class KitManager(KitRouting):
         """Close every kit, stopped ones too, within the time; no kit gets a call afterwards."""
         with self._lock.held:
             self._running = ()
-            self.log_event = ignore
+            self.log_event: Callable[[Event], None] = ignore
         return self._within(timeout, "close", lambda kit, share: kit.close(share or 0.0))
 
     def clear(self) -> int:
@@ -216,6 +241,7 @@ class KitManager(KitRouting):
             configuration=route.configuration,
             sessions=self.sessions,
             local_mpids=self.local_mpids,
+            integration=self._integration,
         )
         try:
             if route.stale:
@@ -254,3 +280,8 @@ class KitManager(KitRouting):
     def _report_ignored(self, name: str, configuration: KitConfiguration) -> None:
         for note in configuration.ignored:
             self._reporter.report("configuration_ignored", f"Configuration of kit {name}: {note}", key=f"{name} {note}")
+
+
+def by_priority(routes: Sequence[Route]) -> tuple[Route, ...]:
+    """The web core's order; kits without a priority keep the order they were given in."""
+    return tuple(sorted(routes, key=lambda route: -route.configuration.priority))

@@ -28,7 +28,7 @@ class Reader:
     def __init__(self, values: Mapping[str, Any], path: str, ignored: list[str]) -> None:
         self._values = values
         self._path = path
-        self.ignored = ignored
+        self.ignored: list[str] = ignored
 
     @classmethod
     def root(cls, source: object) -> Reader:

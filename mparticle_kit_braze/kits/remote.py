@@ -12,7 +12,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from .._version import __version__
@@ -23,6 +23,10 @@ from ..storage import KeyValues, Storage
 from ..urls import check_url
 from ..values import describe
 from .configuration import Form, KitConfiguration
+from .reading import Reader
+
+if TYPE_CHECKING:
+    from .data_plan import DataPlan
 
 __all__ = ["ClientConfiguration", "RemoteConfiguration"]
 
@@ -46,14 +50,18 @@ class ClientConfiguration:
     Attributes:
         kits: The kits' configurations.
         session_timeout: Seconds; ``None`` to leave it.
+        collects_opted_out: Whether calls of users who opted out still go to the kits that do not honour it.
+        data_plan: What may reach the kits; ``None`` for everything.
     """
 
     kits: tuple[KitConfiguration, ...]
     session_timeout: float | None = None
+    collects_opted_out: bool = False
+    data_plan: DataPlan | None = None
 
     @classmethod
     def read(cls, document: str | bytes | Mapping[str, Any], form: Form) -> ClientConfiguration:
-        """Read a document: ``eks`` and ``stl`` of the mobile form, ``kitConfigs`` of the web form.
+        """Read a document: ``eks``, ``stl``, ``oo`` and ``dpr``; the web form's ``kitConfigs`` and ``dataPlanResult``.
 
         Raises:
             ConfigurationError: It is malformed; the message names the key.
@@ -69,16 +77,19 @@ class ClientConfiguration:
             raise ConfigurationError(f"the configuration has no list {key}")
         kits = tuple(KitConfiguration.from_json(entry, form) for entry in entries)
         timeout = document.get("stl")
-        if isinstance(timeout, int | float) and not isinstance(timeout, bool) and 0 < timeout < LONGEST_TIMEOUT:
-            return cls(kits, float(timeout))
-        return cls(kits)
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < LONGEST_TIMEOUT:
+            timeout = None
+        collects = form == "mobile" and document.get("oo") is True
+        plan = read_plan(document, "dpr" if form == "mobile" else "dataPlanResult")
+        return cls(kits, None if timeout is None else float(timeout), collects, plan)
 
 
 class RemoteConfiguration:
     """Where a client's configuration comes from. Give it to ``MParticle(remote_configuration=...)``.
 
-    The last configuration is kept on disk and in force from the start, before the server answers. A fetch that
-    fails, or brings something malformed, leaves what is in force, and is reported.
+    The last configuration is kept on disk and in force from the start, before the server answers; until the first
+    answer of all the kits go by what they were given in code, so give them there what must hold from the first call
+    on. A fetch that fails, or brings something malformed, leaves what is in force, and is reported.
 
     Args:
         key: The API key.
@@ -88,6 +99,8 @@ class RemoteConfiguration:
         refresh_interval: Seconds between two fetches, at least 1 (Android: 600).
         max_age: Seconds after which a configuration kept on disk is no longer used; ``None`` for never.
         app_version: The app's version, told to the server.
+        plan_id: The data plan whose filter the server is asked for.
+        plan_version: Its version, 1 to 1000; ``None`` for the latest.
         timeout: Seconds to wait for the server.
         clock: Where the time comes from; another one is for tests.
 
@@ -105,6 +118,8 @@ class RemoteConfiguration:
         refresh_interval: float = 600.0,
         max_age: float | None = None,
         app_version: str | None = None,
+        plan_id: str | None = None,
+        plan_version: int | None = None,
         timeout: float = 15.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -122,6 +137,7 @@ class RemoteConfiguration:
         self._interval = refresh_interval
         self._max_age = max_age
         self._app_version = app_version
+        self._plan = check_plan(plan_id, plan_version)
         self._timeout = timeout
         self._clock = clock
         self._environment = "production"
@@ -222,9 +238,9 @@ class RemoteConfiguration:
     def _url(self) -> str:
         key = quote(self._key, safe="")
         if self._form == "web":
-            query = urlencode({"env": int(self._environment == "development")})
+            query = urlencode({"env": int(self._environment == "development"), **self._plan})
             return f"{self._endpoint or WEB_HOST}/JS/v2/{key}/config?{query}"
-        query = urlencode({"av": self._app_version or "unknown", "sv": __version__})
+        query = urlencode({"av": self._app_version or "unknown", "sv": __version__, **self._plan})
         prefix = MOBILE_HOST if self._endpoint is None else f"{self._endpoint}/config"  # as the SDKs with own hosts
         return f"{prefix}/v4/{key}/config?{query}"
 
@@ -255,7 +271,9 @@ class RemoteConfiguration:
     # -- what is kept -------------------------------------------------------------------------------------------
     def _source(self) -> str:
         """Tells the configuration of one key and environment from others, without the key."""
-        return hashlib.sha256(f"{self._environment} {self._url().partition('?')[0]}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self._environment} {self._url().partition('?')[0]} {urlencode(self._plan)}".strip().encode()
+        ).hexdigest()
 
     def _kept(self) -> Mapping[str, Any] | None:
         """The last answer, unless it is another key's or too old."""
@@ -266,6 +284,16 @@ class RemoteConfiguration:
         if not isinstance(then, int | float):
             return None
         return None if self._max_age is not None and self._clock.time() - then > self._max_age else kept
+
+
+def read_plan(document: Mapping[str, Any], key: str) -> DataPlan | None:
+    """The data plan of a document; few have one, so its code is loaded for those only."""
+    if not document.get(key):
+        return None
+    from .data_plan import DataPlan  # noqa: PLC0415  # as said
+
+    result = Reader.root(document).object(key)
+    return None if result is None else DataPlan.read(result)
 
 
 def get(url: str, headers: Mapping[str, str], timeout: float) -> tuple[int, Mapping[str, str], bytes]:
@@ -286,6 +314,18 @@ def get(url: str, headers: Mapping[str, str], timeout: float) -> tuple[int, Mapp
 def keep_as_it_is(request: Any) -> Any:
     """In place of passwords from ``~/.netrc``."""
     return request
+
+
+def check_plan(plan_id: object, version: object) -> dict[str, Any]:
+    """A data plan as the query of a request names it; :raises ConfigurationError: if it is malformed."""
+    if plan_id is None and version is None:
+        return {}
+    check_text(plan_id=plan_id)
+    if version is None:
+        return {"plan_id": plan_id}
+    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= 1000:
+        raise ConfigurationError(f"plan_version must be a whole number from 1 to 1000, not {describe(version)}")
+    return {"plan_id": plan_id, "plan_version": version}
 
 
 def check_text(**settings: object) -> None:

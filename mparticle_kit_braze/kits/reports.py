@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..commerce import CommerceEvent, action_fields, product_fields, promotion_fields, transaction_fields
 from ..consent import ConsentState
@@ -18,6 +18,9 @@ from ..identity import IdentityType
 from .configuration import Filters, KitConfiguration
 from .filters import commerce_filter, event_filter, screen_filter
 from .route import Route, overrides
+
+if TYPE_CHECKING:
+    from .data_plan import DataPlan
 
 __all__ = ["ForwardingListener", "ForwardingReport", "ForwardingReports", "Outcome"]
 
@@ -81,7 +84,7 @@ class ForwardingReports:
             if (closed := not_taken(route, route.log_event)) is not None:
                 self._emit(report, *closed)
                 continue
-            reason, remaining = passed(event_stages(route.configuration), event)
+            reason, remaining = passed([*planned(route.plan, "events"), *event_stages(route.configuration)], event)
             if remaining is None:
                 self._emit(report, "filtered", reason)
                 continue
@@ -96,7 +99,7 @@ class ForwardingReports:
             if (closed := not_taken(route, route.log_screen)) is not None:
                 self._emit(report, *closed)
                 continue
-            reason, remaining = passed(screen_stages(route.configuration), screen)
+            reason, remaining = passed([*planned(route.plan, "screens"), *screen_stages(route.configuration)], screen)
             if remaining is None:
                 self._emit(report, "filtered", reason)
                 continue
@@ -111,7 +114,7 @@ class ForwardingReports:
             if (closed := not_taken(route, route.log_commerce_event)) is not None:
                 self._emit(report, *closed)
                 continue
-            reason, remaining = passed(commerce_stages(route.configuration), event)
+            reason, remaining = passed([*planned(route.plan, "commerce"), *commerce_stages(route.configuration)], event)
             if remaining is None:
                 self._emit(report, "filtered", reason)
                 continue
@@ -126,8 +129,8 @@ class ForwardingReports:
             report = blank(route, call, key)
             if (closed := not_taken(route, call)) is not None:
                 self._emit(report, *closed)
-            elif route.hides_attribute(key):
-                self._emit(report, "filtered", "user_attribute")
+            elif (reason := route.hides_attribute(key)) is not None:
+                self._emit(report, "filtered", reason)
             else:
                 self._emit(report, "forwarded")
 
@@ -174,6 +177,12 @@ class ForwardingReports:
 
 
 # -- stages of filtering --------------------------------------------------------------------------------------------
+
+
+def planned(plan: DataPlan | None, kind: Literal["events", "screens", "commerce"]) -> list[tuple[str, Any]]:
+    """The data plan, which comes first."""
+    step = None if plan is None else getattr(plan, f"for_{kind}")()
+    return [] if step is None else [("data_plan", step)]
 
 
 def event_stages(configuration: KitConfiguration) -> list[tuple[str, Any]]:

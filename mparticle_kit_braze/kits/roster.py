@@ -10,7 +10,7 @@ from .configuration import KitConfiguration
 from .kit import Kit
 from .route import Route
 
-__all__ = ["configuration_for", "named_kits"]
+__all__ = ["configuration_for", "meant_for", "named_kits"]
 
 SIDELOADED = 1_000_000
 """Kit ids from here on, and 0, are of one's own: no configuration from a server starts or stops them."""
@@ -34,6 +34,14 @@ def named_kits(kits: Sequence[Kit]) -> dict[str, Kit]:
     if not named:
         raise ConfigurationError("MParticle needs at least one kit, such as BrazeKit(api_key, endpoint)")
     return named
+
+
+def meant_for(environment: str, configurations: Sequence[KitConfiguration]) -> list[KitConfiguration]:
+    """The configurations of a list without those that have a twin for this environment (the web form lists both)."""
+    applied = {(entry.kit_id, entry.name) for entry in configurations if entry.applies_to(environment)}
+    return [
+        entry for entry in configurations if entry.applies_to(environment) or (entry.kit_id, entry.name) not in applied
+    ]
 
 
 def configuration_for(route: Route, configurations: Sequence[KitConfiguration]) -> KitConfiguration | None:

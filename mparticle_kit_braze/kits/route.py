@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..commerce import CommerceEvent, expand
 from ..consent import ConsentState
 from ..events import Event, ScreenView
 from ..identity import IdentityType, User
 from .configuration import KitConfiguration
-from .filters import HiddenKeys, commerce_filter, event_filter, screen_filter, user_view, visible_consent
+from .filters import HiddenKeys, commerce_filter, event_filter, screen_filter
 from .kit import Kit, KitContext
+from .user_view import user_view, visible_consent, visible_identities
 
 if TYPE_CHECKING:
+    from .data_plan import DataPlan
     from .projections import Projector
+    from .user_handle import KitUser
 
 __all__ = ["Route"]
 
@@ -33,6 +36,7 @@ class Route:
         log_event: Delivers a custom event; ``None`` if the kit takes none.
         log_screen: Likewise, a screen view.
         log_commerce_event: Likewise, a commerce event.
+        plan: The data plan that what it gets must be in; ``None`` without one.
         projector: Its projections; ``None`` without any.
         stale: Whether the kit has not been told of its configuration yet.
     """
@@ -49,20 +53,22 @@ class Route:
         "log_event",
         "log_screen",
         "name",
+        "plan",
         "projector",
         "stale",
         "started",
     )
 
     def __init__(self, kit: Kit, name: str, context: KitContext) -> None:
-        self.kit = kit
-        self.name = name
-        self.context = context
+        self.kit: Kit = kit
+        self.name: str = name
+        self.context: KitContext = context
         self.closed: str | None = "not judged yet"
-        self.started = False
-        self.failed = False
+        self.started: bool = False
+        self.failed: bool = False
+        self.plan: DataPlan | None = None
         self.configure(context.configuration)
-        self.stale = False
+        self.stale: bool = False
 
     @property
     def open(self) -> bool:
@@ -71,19 +77,42 @@ class Route:
 
     def configure(self, configuration: KitConfiguration) -> None:
         """Compile another configuration."""
-        self.configuration = configuration
+        self.configuration: KitConfiguration = configuration
         self.stale = True
-        self.projector = projector_of(configuration)
-        self.log_event = event_function(self.kit, configuration, self.projector)
-        self.log_screen = screen_function(self.kit, configuration, self.projector)
-        self.log_commerce_event = commerce_function(self.kit, configuration, self.projector)
+        self.projector: Projector | None = projector_of(configuration)
+        self._compile()
+
+    def follow(self, plan: DataPlan | None) -> None:
+        """Hand on only what is in a plan; kits that bring data to mParticle itself get everything."""
+        if self.kit.follows_data_plan:
+            self.plan = plan
+            self._compile()
+
+    def _compile(self) -> None:
+        configuration, plan = self.configuration, self.plan
+        event, screen, commerce = (
+            event_filter(configuration),
+            screen_filter(configuration),
+            commerce_filter(configuration),
+        )
+        if plan is not None:
+            event = one_after_another(plan.for_events(), event)
+            screen = one_after_another(plan.for_screens(), screen)
+            commerce = one_after_another(plan.for_commerce(), commerce)
+        self.log_event: Callable[[Event], Any] | None = event_function(self.kit, event, self.projector)
+        self.log_screen: Callable[[ScreenView], Any] | None = screen_function(self.kit, screen, self.projector)
+        self.log_commerce_event: Callable[[CommerceEvent], Any] | None = commerce_function(
+            self.kit, commerce, self.projector
+        )
         hidden = configuration.filters.user_attributes
         self._hidden_attributes = HiddenKeys(hidden) if hidden else None
-        self._view = user_view(configuration)
+        self._view = user_view(configuration, plan)
 
-    def hides_attribute(self, key: str) -> bool:
-        """Whether a user attribute is filtered."""
-        return self._hidden_attributes is not None and self._hidden_attributes[key]
+    def hides_attribute(self, key: str) -> str | None:
+        """Why a user attribute is kept from the kit; ``None`` if it is not."""
+        if self.plan is not None and self.plan.hides_attribute(key):
+            return "data_plan"
+        return "user_attribute" if self._hidden_attributes is not None and self._hidden_attributes[key] else None
 
     def view(self, user: User | None) -> User | None:
         """The user as the kit may see it."""
@@ -91,8 +120,20 @@ class Route:
 
     def visible_identities(self, identities: Mapping[IdentityType, str | None]) -> dict[IdentityType, str | None]:
         """The identities of a request that the kit may see."""
-        hidden = self.configuration.filters.user_identities
-        return {kind: value for kind, value in identities.items() if kind.number not in hidden}
+        return visible_identities(identities, self.configuration.filters, self.plan)
+
+    def planned_identities(self, identities: Mapping[IdentityType, str | None]) -> Mapping[IdentityType, str | None]:
+        """The identities that the data plan has."""
+        plan = self.plan
+        return identities if plan is None else {k: v for k, v in identities.items() if not plan.hides_identity(k)}
+
+    def planned_user(self, user: KitUser) -> KitUser:
+        """One of many users, behind the data plan."""
+        if self.plan is None:
+            return user
+        from .planned_user import PlannedUser  # noqa: PLC0415  # few clients have a plan and many users
+
+        return PlannedUser(user, self.plan)
 
     def visible_consent(self, consent: ConsentState) -> ConsentState:
         """The consent that the kit may see."""
@@ -114,14 +155,28 @@ def overrides(kit: Kit, callback: str) -> bool:
     return getattr(type(kit), callback, None) is not getattr(Kit, callback) or callback in getattr(kit, "__dict__", ())
 
 
-def event_function(
-    kit: Kit, configuration: KitConfiguration, projector: Projector | None
-) -> Callable[[Event], Any] | None:
+Call = TypeVar("Call")
+Step = Callable[[Call], "Call | None"]
+"""What is left of a call; ``None`` hides it."""
+
+
+def one_after_another(first: Step[Call] | None, second: Step[Call] | None) -> Step[Call] | None:
+    """Both filters in a row; the other one if there is only one."""
+    if first is None or second is None:
+        return first or second
+
+    def both(call: Call) -> Call | None:
+        remaining = first(call)
+        return None if remaining is None else second(remaining)
+
+    return both
+
+
+def event_function(kit: Kit, visible: Step[Event] | None, projector: Projector | None) -> Callable[[Event], Any] | None:
     """The shortest way of a custom event to the kit: the kit's own method if nothing is filtered or projected."""
     if not overrides(kit, "log_event"):
         return None
     deliver = kit.log_event
-    visible = event_filter(configuration)
     project = projector.for_events() if projector is not None else None
     if project is not None:
         return lambda event: route_projected(event, visible, project, deliver)
@@ -138,7 +193,7 @@ def event_function(
 
 def route_projected(
     event: Event,
-    visible: Callable[[Event], Event | None] | None,
+    visible: Step[Event] | None,
     project: Callable[[Event], list[Event]],
     deliver: Callable[[Event], Any],
 ) -> None:
@@ -150,10 +205,9 @@ def route_projected(
 
 
 def screen_function(
-    kit: Kit, configuration: KitConfiguration, projector: Projector | None
+    kit: Kit, visible: Step[ScreenView] | None, projector: Projector | None
 ) -> Callable[[ScreenView], Any] | None:
     """The way of a screen view; a projected one reaches the kit as a custom event."""
-    visible = screen_filter(configuration)
     project = projector.for_screens() if projector is not None else None
     if project is None and not overrides(kit, "log_screen"):
         return None
@@ -174,7 +228,7 @@ def screen_function(
 
 
 def commerce_function(
-    kit: Kit, configuration: KitConfiguration, projector: Projector | None
+    kit: Kit, visible: Step[CommerceEvent] | None, projector: Projector | None
 ) -> Callable[[CommerceEvent], Any] | None:
     """The way of a commerce event; a kit that knows no commerce gets the expansion as custom events."""
     if overrides(kit, "log_commerce_event"):
@@ -183,7 +237,6 @@ def commerce_function(
         take = ExpandedDelivery(kit)
     else:
         return None
-    visible = commerce_filter(configuration)
     project = projector.for_commerce() if projector is not None else None
     if project is None and visible is None:
         return take

@@ -248,7 +248,7 @@ class KitRouting:
         if self._reports is not None:
             self._reports.attribute(self._routes, callback, key)
         for route in self._running:
-            if not route.hides_attribute(key):
+            if route.hides_attribute(key) is None:
                 try:
                     call(route.kit, route.view(user))
                 except Exception as error:  # noqa: BLE001  # as in log_screen

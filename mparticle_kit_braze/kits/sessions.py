@@ -111,8 +111,8 @@ class SessionKeeper:
         self._owned = True
         self._last = -math.inf
         self._noted = -math.inf
-        self.calm_since = math.inf
-        self.calm_until = -math.inf
+        self.calm_since: float = math.inf
+        self.calm_until: float = -math.inf
         self.ended: Session | None = None
 
     @property

@@ -56,7 +56,7 @@ class WaitingRoom:
         self._next = 1 + max(map(number_of, self._keys), default=0)
         self._mark = os.urandom(4).hex()
         self._pid = os.getpid()
-        self.waiting = False
+        self.waiting: bool = False
 
     def keep(self, call: str, arguments: Sequence[Any]) -> bool:
         """Keep a call if calls must wait; false if they need not."""
@@ -79,6 +79,9 @@ class WaitingRoom:
         if not kept:  # the user became known meanwhile
             self._values.delete(key)
         return kept
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
     def forked(self) -> bool:
         """Whether this is a forked child that asks for the first time: its calls wait under names of their own."""

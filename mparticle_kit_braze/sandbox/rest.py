@@ -251,7 +251,7 @@ class RestApi:
         if array == "events":
             user.events[item["name"]] += 1
         elif array == "purchases":
-            quantity = item.get("quantity", 1)
+            quantity = item.get("quantity") or 1
             user.purchases[item["product_id"]] += quantity
             user.revenue[item["currency"]] += item["price"] * quantity
         else:
@@ -274,9 +274,10 @@ def _set_attribute(attributes: JsonObject, key: str, value: Any) -> None:
         attributes[key] = value
 
 
-def _listed(answer: Mapping[str, Any]) -> set[tuple[str, int]]:
+def _listed(answer: Mapping[str, Any]) -> set[tuple[Any, Any]]:
     errors = answer.get("errors")
-    return {(error.get("input_array"), error.get("index")) for error in errors} if isinstance(errors, list) else set()
+    listed = [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
+    return {(error.get("input_array"), error.get("index")) for error in listed}
 
 
 # -- checks -------------------------------------------------------------------------------------------------------
@@ -323,7 +324,7 @@ def _object_problem(array: str, item: Any) -> Iterable[str]:
         yield "'currency' must be an ISO 4217 currency"
     elif array == "purchases" and type(item.get("price")) not in (int, float):
         yield "'price' is required"
-    elif array == "purchases" and not 1 <= item.get("quantity", 1) <= 100:
+    elif array == "purchases" and not _is_quantity(item.get("quantity")):
         yield "'quantity' must be from 1 to 100"
     elif array != "attributes" and not isinstance(item.get("time"), str):
         yield "'time' is required"
@@ -333,10 +334,15 @@ def _object_problem(array: str, item: Any) -> Iterable[str]:
         yield "a key is empty, too long or begins with $"
 
 
+def _is_quantity(value: Any) -> bool:
+    return value is None or (type(value) is int and 1 <= value <= 100)
+
+
 def _subscription_is_known(item: JsonObject) -> bool:
     states = ("opted_in", "subscribed", "unsubscribed")
     return all(item[key] in states for key in ("email_subscribe", "push_subscribe") if key in item)
 
 
 def _keys(array: str, item: JsonObject) -> Iterable[str]:
-    return item.keys() if array == "attributes" else (item.get("properties") or {}).keys()
+    keys = item.keys() if array == "attributes" else (item.get("properties") or {}).keys()
+    return (key.strip() for key in keys)

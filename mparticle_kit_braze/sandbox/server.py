@@ -17,6 +17,7 @@ from .assertions import Assertions
 from .checks import RequestProblem, check_body, check_headers, parse_json
 from .inspector import Inspector, InspectorPages
 from .messaging import CampaignSetup, MessagingApi
+from .mparticle import MParticleApi, MParticleSetup
 from .profiles import UserProfile
 from .recorder import Recorder, SandboxCounts, SandboxRequest
 from .replies import Reply, ReplyScript
@@ -45,11 +46,12 @@ DEFAULT_CONFIG: Mapping[str, Any] = {
 """The ``config`` object of the real endpoint's answer, with nothing blocked and the rate limit on."""
 
 
-class Sandbox(CampaignSetup, Assertions):
+class Sandbox(CampaignSetup, MParticleSetup, Assertions):
     """A Braze of one's own, for tests and for trying things out.
 
     It serves the SDK's ``data`` path, refuses what the real clients would never send, and
-    keeps the profiles that Braze would show. A context manager.
+    keeps the profiles that Braze would show. It is mParticle as well, for configurations, identities and uploads.
+    A context manager.
 
     Args:
         api_key: The only app key that is known; ``None`` takes any.
@@ -81,9 +83,10 @@ class Sandbox(CampaignSetup, Assertions):
         self._script = ReplyScript()
         self._lock = threading.RLock()
         self._recorder = Recorder(keep_requests)
-        self.messaging = MessagingApi(self._scripted, self._recorder.add, api_key)
-        self.rest = RestApi(self._scripted, self._show, keep_requests=keep_requests)
-        self.pages = InspectorPages(self)
+        self.messaging: MessagingApi = MessagingApi(self._scripted, self._recorder.add, api_key)
+        self.rest: RestApi = RestApi(self._scripted, self._show, keep_requests=keep_requests)
+        self.mparticle: MParticleApi = MParticleApi(self._scripted, keep_requests=keep_requests)
+        self.pages: InspectorPages = InspectorPages(self)
         self.host = host
         self._inspector: Inspector | None = None
         self._released = threading.Event()
@@ -160,6 +163,11 @@ class Sandbox(CampaignSetup, Assertions):
             self.config = copy.deepcopy(self._initial_config)
             released, self._released = self._released, threading.Event()
         released.set()
+        self.forget()
+        self.mparticle.reset()
+
+    def forget(self) -> None:
+        """Forget what Braze was sent: requests, users and counts. Replies, faults, campaigns and keys stay."""
         self._recorder.clear()
         self.rest.reset()
 
@@ -302,6 +310,10 @@ class Sandbox(CampaignSetup, Assertions):
             return self.attributes
         if path == "requests":
             return [request.to_json() for request in self.requests]
+        if path == "uploads":
+            return self.uploads.batches
+        if path == "identities":
+            return self.idsync.users
         raise KeyError(path)
 
     def command(self, path: str, value: Any) -> None:
@@ -312,6 +324,8 @@ class Sandbox(CampaignSetup, Assertions):
             self.respond_next(*(Reply.from_json(reply) for reply in value))
         elif path == "config":
             self.configure(**value)
+        elif path == "configuration":
+            self.set_configuration(**value)
         else:
             raise KeyError(path)
 

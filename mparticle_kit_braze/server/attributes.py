@@ -44,6 +44,8 @@ _GENDERS: Mapping[str, str] = {
     "p": "P",
     "prefer_not_to_say": "P",
 }
+_SUBSCRIPTIONS = frozenset({"email_subscribe", "push_subscribe"})
+_TEXT_FIELDS = frozenset({"email", "phone", *_SUBSCRIPTIONS})
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 
 
@@ -91,6 +93,9 @@ def tag_fields(settings: ServerSettings, key: str, refuse: Refuse) -> JsonObject
     name = _custom_name(key, refuse)
     if name is None:
         return {}
+    if name in _TEXT_FIELDS:
+        refuse(key, "is a field with values of its own, and no tag")
+        return {}
     if settings.tags_as_null:
         return {name: None}
     return {name: "true" if settings.attribute_typing == "text" else True}
@@ -112,6 +117,9 @@ def attribute_fields(settings: ServerSettings, key: str, value: Any, refuse: Ref
     if field is None:
         return {}
     if value is None:
+        if field in _SUBSCRIPTIONS:
+            refuse(key, "cannot be removed, only set to unsubscribed")
+            return {}
         return {field: None}
     try:
         return {field: _field_value(settings, key, field, value, year)}
@@ -126,18 +134,18 @@ def _field_value(settings: ServerSettings, key: str, field: str, value: Any, yea
     if field == "dob":
         return _birthday(value)
     members = list_of(value)
-    if members is not None:
+    if members is not None and key.lower() not in _STANDARD and field not in _TEXT_FIELDS:
         return _list_value(settings, members)
     if field == "gender":
         gender = _GENDERS.get(str(scalar(value)).strip().lower())
         if gender is None:
             raise UnsupportedValueError("is not one of M, F, O, N, P")
         return gender
-    if field in ("email_subscribe", "push_subscribe"):
-        if value not in SUBSCRIPTION_STATES:
+    if field in _SUBSCRIPTIONS:
+        if not isinstance(value, str) or value not in SUBSCRIPTION_STATES:
             raise UnsupportedValueError("is not one of opted_in, subscribed, unsubscribed")
         return value
-    if key.lower() in _STANDARD or field in ("email", "phone"):
+    if key.lower() in _STANDARD or field in _TEXT_FIELDS:
         plain = scalar(value)  # names, places and numbers stay text; $Zip is exempt from type detection
         return plain if isinstance(plain, str) else typed(plain, "text")
     return typed(value, settings.attribute_typing)
@@ -153,7 +161,7 @@ def _list_value(settings: ServerSettings, members: list[Any]) -> Any:
 
 def _custom_name(key: str, refuse: Refuse) -> str | None:
     name = strip_dollar(key)
-    if not name.strip():
+    if not name:
         refuse(key, "its key is empty")
     elif len(name) > MAX_TEXT:
         refuse(f"{name[:20]}...", f"its key has more than {MAX_TEXT} characters")
@@ -166,7 +174,7 @@ def _custom_name(key: str, refuse: Refuse) -> str | None:
 
 def _age(value: Any) -> int:
     try:
-        age = int(float(scalar(value)))
+        age = -1 if isinstance(value, bool) else int(float(scalar(value)))
     except (ValueError, OverflowError):
         age = -1
     if not 0 <= age <= 200:

@@ -139,11 +139,15 @@ def _booleans(update: AudienceUpdate) -> JsonObject:
 
 
 def _push_tokens(settings: ServerSettings, tokens: Iterable[Mapping[str, str]]) -> Iterable[JsonObject]:
-    """The tokens of the API key's operating system, or all. The setting's values are not public; case is ignored."""
+    """The tokens of the API key's operating system, or all. The setting's values are not public; case is ignored.
+
+    One without app or token would cost the whole update, and is left out.
+    """
     wanted = settings.api_key_operating_system
     for token in tokens:
-        if wanted is None or str(token.get("platform", "")).lower() == wanted.lower():
-            yield {"app_id": token.get("app_id"), "token": token.get("token")}
+        fits = wanted is None or str(token.get("platform", "")).lower() == wanted.lower()
+        if fits and token.get("app_id") and token.get("token"):
+            yield {"app_id": token["app_id"], "token": token["token"]}
 
 
 def _descending(audience_id: str) -> tuple[int, str]:

@@ -21,6 +21,7 @@ from .values import MAX_TEXT, JsonObject, UnsupportedValueError, detect, scalar,
 __all__ = ["CommerceObjects", "commerce_objects", "event_properties"]
 
 DEFAULT_CURRENCY = "USD"
+_TOO_LONG = f"has more than {MAX_TEXT} characters"
 MAX_QUANTITY = 100
 
 
@@ -70,7 +71,7 @@ def event_properties(
 def _property_name(key: str, reserved: frozenset[str]) -> tuple[str, str]:
     """The name a property goes by, and what is wrong with it (or nothing). The same few keys come again and again."""
     name = strip_dollar(key)
-    if not name.strip():
+    if not name:
         return name, "its key is empty"
     if len(name) > MAX_TEXT:
         return name, f"its key has more than {MAX_TEXT} characters"
@@ -81,7 +82,7 @@ def _property(settings: ServerSettings, value: Any) -> str | int | float | bool:
     typing = settings.event_typing
     converted = (detect(value) if typing == "detected" else value) if type(value) is str else typed(value, typing)
     if isinstance(converted, str) and len(converted) > MAX_TEXT:
-        raise UnsupportedValueError(f"has more than {MAX_TEXT} characters")
+        raise UnsupportedValueError(_TOO_LONG)
     return converted
 
 
@@ -97,7 +98,7 @@ def commerce_objects(settings: ServerSettings, event: CommerceEvent, refuse: Ref
         shared = event_properties(settings, event.attributes, refuse)
         for promotion in event.promotions:
             name = f"eCommerce - {event.promotion_action.value} - Item"
-            objects.add_event(name, {**shared, **_promotion_fields(promotion)})
+            objects.add_event(name, {**shared, **_promotion_fields(promotion, refuse)})
     for impression in event.impressions:
         _expand_impression(settings, event, impression, refuse, objects)
     return objects
@@ -114,17 +115,17 @@ def _expand_products(
         return
     shared = event_properties(settings, event.attributes, refuse)
     if action is ProductAction.REFUND:
-        total = {**shared, **_transaction_id(transaction), **_amounts(transaction)}
+        total = {**shared, **_transaction_id(transaction, refuse), **_amounts(transaction)}
         objects.add_event("eCommerce - refund - Total", total)
     elif not event.products:
-        plain = {**shared, **_transaction_id(transaction), **_amounts(transaction)}
+        plain = {**shared, **_transaction_id(transaction, refuse), **_amounts(transaction)}
         objects.add_event(f"eCommerce - {action.value}", plain)
     for product in event.products:
         properties = {
             **shared,
-            **_transaction_id(transaction),
-            **_item_fields(product),
-            **_common_fields(product),
+            **_transaction_id(transaction, refuse),
+            **_item_fields(product, refuse),
+            **_common_fields(product, refuse),
             **event_properties(settings, product.attributes, refuse),
         }
         objects.add_event(f"eCommerce - {action.value} - Item", properties)
@@ -137,8 +138,8 @@ def _purchases(
     properties = {
         **event_properties(settings, event.attributes, refuse, reserved=PURCHASE_RESERVED),
         **_amounts(event.transaction),
-        **_transaction_id(event.transaction),
-        **_common_fields(product),
+        **_transaction_id(event.transaction, refuse),
+        **_common_fields(product, refuse),
         **event_properties(settings, product.attributes, refuse, reserved=PURCHASE_RESERVED),
     }
     price, quantity = _number(product.price), _number(product.quantity)
@@ -165,10 +166,10 @@ def _expand_impression(
     for product in impression.products:
         properties = {
             **shared,
-            **_item_fields(product),
-            **_common_fields(product),
+            **_item_fields(product, refuse),
+            **_common_fields(product, refuse),
             **event_properties(settings, product.attributes, refuse),
-            **_given({"Product Impression List": impression.name}),
+            **_given(refuse, {"Product Impression List": impression.name}),
         }
         objects.add_event("eCommerce - Impression - Item", properties)
 
@@ -180,7 +181,7 @@ def _bundle(settings: ServerSettings, event: CommerceEvent, refuse: Refuse, obje
     if event.product_action is not None:
         products = [_bundled_product(settings, product, refuse) for product in event.products]
         properties = {
-            **_transaction_id(event.transaction),
+            **_transaction_id(event.transaction, refuse),
             **_amounts(event.transaction),
             **nested,
             **({"products": products} if products else {}),
@@ -192,12 +193,12 @@ def _bundle(settings: ServerSettings, event: CommerceEvent, refuse: Refuse, obje
         else:
             objects.add_event(name, properties)
     if event.promotion_action is not None:
-        promotions = [_promotion_fields(promotion) for promotion in event.promotions]
+        promotions = [_promotion_fields(promotion, refuse) for promotion in event.promotions]
         objects.add_event(f"eCommerce - {event.promotion_action.value}", {**nested, "promotions": promotions})
     if event.impressions:
         impressions = [
             {
-                **_given({"Product Impression List": impression.name}),
+                **_given(refuse, {"Product Impression List": impression.name}),
                 "products": [_bundled_product(settings, product, refuse) for product in impression.products],
             }
             for impression in event.impressions
@@ -207,7 +208,7 @@ def _bundle(settings: ServerSettings, event: CommerceEvent, refuse: Refuse, obje
 
 def _bundled_product(settings: ServerSettings, product: Product, refuse: Refuse) -> JsonObject:
     attributes = event_properties(settings, product.attributes, refuse)
-    fields = {**_item_fields(product), **_common_fields(product)}
+    fields = {**_item_fields(product, refuse), **_common_fields(product, refuse)}
     return {**fields, **({"Attributes": attributes} if attributes else {})}
 
 
@@ -221,36 +222,37 @@ def _revenue(event: CommerceEvent) -> float:
 
 
 # -- fields -------------------------------------------------------------------------------------------------------
-def _item_fields(product: Product) -> JsonObject:
+def _item_fields(product: Product, refuse: Refuse) -> JsonObject:
     quantity = _number(product.quantity)
     return {
-        "Id": product.sku,
+        **_given(refuse, {"Id": product.sku}),
         "Price": _number(product.price),
         "Quantity": int(quantity) if quantity == int(quantity) else quantity,
     }
 
 
-def _common_fields(product: Product) -> JsonObject:
+def _common_fields(product: Product, refuse: Refuse) -> JsonObject:
     total = round(_number(product.price) * _number(product.quantity), 6)
     return {
-        **_given({"Name": product.name, "Category": product.category, "Brand": product.brand}),
+        **_given(refuse, {"Name": product.name, "Category": product.category, "Brand": product.brand}),
         "Total Product Amount": total,
     }
 
 
-def _promotion_fields(promotion: Promotion) -> JsonObject:
+def _promotion_fields(promotion: Promotion, refuse: Refuse) -> JsonObject:
     return _given(
+        refuse,
         {
             "Id": promotion.id,
             "Name": promotion.name,
             "Creative": promotion.creative,
             "Position": promotion.position,
-        }
+        },
     )
 
 
-def _transaction_id(transaction: TransactionAttributes | None) -> JsonObject:
-    return _given({"Transaction Id": transaction.id}) if transaction is not None else {}
+def _transaction_id(transaction: TransactionAttributes | None, refuse: Refuse) -> JsonObject:
+    return _given(refuse, {"Transaction Id": transaction.id}) if transaction is not None else {}
 
 
 def _amounts(transaction: TransactionAttributes | None) -> JsonObject:
@@ -264,9 +266,13 @@ def _amounts(transaction: TransactionAttributes | None) -> JsonObject:
     return {name: _number(amount) for name, amount in amounts.items() if amount is not None}
 
 
-def _given(fields: JsonObject) -> JsonObject:
-    """Without the fields that are missing or empty."""
-    return {name: value for name, value in fields.items() if value not in (None, "")}
+def _given(refuse: Refuse, fields: JsonObject) -> JsonObject:
+    """Without the fields that are missing or empty, or too long: those would cost the whole object."""
+    given = {name: value for name, value in fields.items() if value not in (None, "")}
+    for name in [name for name, value in given.items() if isinstance(value, str) and len(value) > MAX_TEXT]:
+        refuse(name, _TOO_LONG)
+        del given[name]
+    return given
 
 
 def _number(value: Any) -> int | float:

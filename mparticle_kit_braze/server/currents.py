@@ -6,9 +6,12 @@ tense); both are read. Source: Braze Currents for mParticle, event glossary.
 
 from __future__ import annotations
 
+import math
+import os
 import re
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -77,19 +80,21 @@ _PREFIX: Mapping[Family, tuple[str, str]] = {
     "webhook": ("webhook", "users.messages.webhook"),
     "whatsapp": ("whatsapp", "users.messages.whatsapp"),
 }
+# Names that follow no pattern, in the singular, some of them with and without "canvas" before them.
 _WHOLE_NAMES: Mapping[str, str] = {
-    "application uninstalls": "users.behaviors.Uninstall",
     "application uninstall": "users.behaviors.Uninstall",
     "uninstall": "users.behaviors.Uninstall",
-    "global subscription state changes": "users.behaviors.subscription.GlobalStateChange",
-    "subscription group state changes": "users.behaviors.subscriptiongroup.StateChange",
-    "campaign control group enrollments": "users.campaigns.EnrollInControl",
-    "exit matched audiences": "users.canvas.exit.MatchedAudience",
-    "exit performed events": "users.canvas.exit.PerformedEvent",
-    "experiment conversions": "users.canvas.experimentstep.Conversion",
-    "experiment split entries": "users.canvas.experimentstep.SplitEntry",
-    "canvas step progressions": "users.canvasstep.Progression",
-    "feature flag experiment impressions": "users.featureflag",
+    "global subscription state change": "users.behaviors.subscription.GlobalStateChange",
+    "subscription group state change": "users.behaviors.subscriptiongroup.StateChange",
+    "campaign control group enrollment": "users.campaigns.EnrollInControl",
+    "exit matched audience": "users.canvas.exit.MatchedAudience",
+    "exit performed event": "users.canvas.exit.PerformedEvent",
+    "experiment conversion": "users.canvas.experimentstep.Conversion",
+    "experiment split entry": "users.canvas.experimentstep.SplitEntry",
+    "experiment step conversion": "users.canvas.experimentstep.Conversion",
+    "experiment step split entry": "users.canvas.experimentstep.SplitEntry",
+    "canvas step progression": "users.canvasstep.Progression",
+    "feature flag experiment impression": "users.featureflag",
 }
 # The action in a name, in every spelling met, and Braze's own word for it.
 _ACTIONS: Mapping[str, str] = {
@@ -148,7 +153,7 @@ class CurrentsEvent:
         family: What it is about, such as ``email`` or ``push``.
         braze_type: Braze's internal type (``users.messages.email.Open``), ``None`` if the name is not known.
         time: Seconds since the epoch, ``None`` if absent.
-        customer_id: The external id.
+        customer_id: The external id (the MPID where that is the external id).
         email: The address, on email events.
         mobile: The number, on SMS events.
         platform: The platform of the device, on events of an app.
@@ -183,12 +188,30 @@ def parse_batch(batch: Any) -> list[CurrentsEvent]:
     Raises:
         MalformedBatchError: It is not of the known form.
     """
+    return [_event(batch, event, index) for index, event in enumerate(_items(batch))]
+
+
+def _items(batch: Any) -> list[Any]:
     if not isinstance(batch, Mapping):
         raise MalformedBatchError("a batch must be an object")
     events = batch.get("events")
     if not isinstance(events, list):
         raise MalformedBatchError("a batch must have a list of events")
-    return [_event(batch, event, index) for index, event in enumerate(events)]
+    return events
+
+
+def _readable(batch: Any, problems: list[str]) -> Iterator[CurrentsEvent]:
+    """The events of a batch that can be read; what is wrong with the others goes to ``problems``."""
+    try:
+        items = _items(batch)
+    except MalformedBatchError as error:
+        problems.append(str(error))
+        return
+    for index, item in enumerate(items):
+        try:
+            yield _event(batch, item, index)
+        except MalformedBatchError as error:  # noqa: PERF203 - one bad event costs only itself
+            problems.append(str(error))
 
 
 def _event(batch: Mapping[str, Any], event: Any, index: int) -> CurrentsEvent:
@@ -202,12 +225,14 @@ def _event(batch: Mapping[str, Any], event: Any, index: int) -> CurrentsEvent:
     attributes = _object(data, "custom_attributes")
     identities, device = _object(batch, "user_identities"), _object(batch, "device_info")
     return CurrentsEvent(
-        id=_text(data.get("source_message_id")) or _text(attributes.get("source_request_id")),
+        id=_text(data.get("source_message_id")),
         name=name,
         family=_family(name),
         braze_type=_braze_type(name),
         time=_time(data.get("timestamp_unixtime_ms")),
-        customer_id=_text(identities.get("customerid")) or _text(identities.get("customer_id")),
+        customer_id=_text(identities.get("customerid"))
+        or _text(identities.get("customer_id"))
+        or _text(batch.get("mpid")),
         email=_text(identities.get("email")),
         mobile=_text(_object(batch, "user_attributes").get("$mobile")),
         platform=_text(device.get("platform")),
@@ -230,20 +255,25 @@ def _text(value: Any) -> str | None:
 
 
 def _time(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or value <= 0:  # noqa: PLR0124 - not-a-number
+    try:
+        number = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return float(value) if value < SECONDS_BELOW else value / 1000
+    if not 0 < number < math.inf:
+        return None
+    return number if number < SECONDS_BELOW else number / 1000
 
 
 def _family(name: str) -> Family:
-    lowered = name.lower()
+    lowered = name.strip().lower()
     return next((family for prefix, family in _FAMILIES if lowered.startswith(prefix)), "other")
 
 
 def _braze_type(name: str) -> str | None:
     lowered = re.sub(r"\s+", " ", name.strip().lower()).replace("in app message", "in-app message")
-    if lowered in _WHOLE_NAMES:
-        return _WHOLE_NAMES[lowered]
+    for whole in (lowered, lowered.removeprefix("canvas ")):
+        if _singular(whole) in _WHOLE_NAMES:
+            return _WHOLE_NAMES[_singular(whole)]
     prefix, internal = _PREFIX.get(_family(lowered), (None, ""))
     if prefix is None or not lowered.startswith(prefix):
         return None
@@ -283,10 +313,12 @@ class CurrentsReceiver:
         self._values = values
         self._lock = ForkSafeLock()
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._handling: dict[tuple[int, str], threading.Event] = {}
+        self._count = 0
         if values is not None:
             by_age = sorted(values.items("seen.").items(), key=lambda item: item[1])
             self._seen = OrderedDict.fromkeys(key.removeprefix("seen.") for key, _ in by_age)
-        self._count = len(self._seen)
+            self._count = by_age[-1][1] if by_age else 0
 
     def receive(self, batches: Any) -> int:
         """Take one batch, or a list of up to 100.
@@ -295,37 +327,51 @@ class CurrentsReceiver:
             How many events were new.
 
         Raises:
-            MalformedBatchError: A batch is malformed; nothing of the call was handed on.
+            MalformedBatchError: A batch or an event is malformed; all the others were handed on.
         """
         listed = batches if isinstance(batches, list) else [batches]
         if len(listed) > MAX_BATCHES:
             raise MalformedBatchError(f"a call may hold up to {MAX_BATCHES} batches, not {len(listed)}")
-        events = [event for batch in listed for event in parse_batch(batch)]
-        new = 0
-        for event in self._unseen(events):
-            self._handle(event)
-            self._mark(event)
-            new += 1
+        problems: list[str] = []
+        new = sum(self._hand_on(event) for batch in listed for event in _readable(batch, problems))
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise MalformedBatchError(f"{problems[0]}{more}")
         return new
 
-    def _unseen(self, events: Iterable[CurrentsEvent]) -> Iterator[CurrentsEvent]:
-        for event in events:
-            with self._lock.held:
-                known = event.id is not None and event.id in self._seen
-            if not known:
-                yield event
-
-    def _mark(self, event: CurrentsEvent) -> None:
+    def _hand_on(self, event: CurrentsEvent) -> bool:
+        """Hand an event on unless it is known; one that another thread is handing on is waited for."""
         if event.id is None:
-            return
+            self._handle(event)
+            return True
+        mine = threading.Event()
+        number = (os.getpid(), event.id)  # in a forked child nobody hands on what the parent's threads do
+        while True:
+            with self._lock.held:
+                if event.id in self._seen:
+                    return False
+                other = self._handling.setdefault(number, mine)
+            if other is mine:
+                break
+            other.wait()
+        try:
+            self._handle(event)
+            self._mark(event.id)
+        finally:
+            with self._lock.held:
+                del self._handling[number]
+            mine.set()
+        return True
+
+    def _mark(self, event_id: str) -> None:
         forgotten = None
         with self._lock.held:
             self._count += 1
-            self._seen[event.id] = None
+            self._seen[event_id] = None
             if len(self._seen) > self._remember:
                 forgotten, _ = self._seen.popitem(last=False)
             count = self._count
         if self._values is not None:
-            self._values.set(f"seen.{event.id}", count)
+            self._values.set(f"seen.{event_id}", count)
             if forgotten is not None:
                 self._values.delete(f"seen.{forgotten}")

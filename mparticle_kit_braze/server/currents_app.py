@@ -36,8 +36,8 @@ PATHS = ("/v2/events", "/v2/bulkevents")
 class CurrentsApp:
     """The WSGI application.
 
-    It answers 202 when every event was handed on, 400 for a malformed body, 401 for wrong credentials, 413 above
-    ``max_body`` and 503 when the handler raised, upon which Braze sends the batch again.
+    It answers 202 when every event was handed on, 400 when something was malformed (what was not is handed on), 401 for
+    wrong credentials, 413 above ``max_body`` and 503 when the handler raised, upon which Braze sends the batch again.
 
     Args:
         receiver: Takes the batches.
@@ -70,7 +70,7 @@ class CurrentsApp:
         if environ.get("REQUEST_METHOD") != "POST":
             return 405, "only POST is taken"
         length = str(environ.get("CONTENT_LENGTH", ""))
-        if not length.isdigit():
+        if not (length.isascii() and length.isdigit()):
             return 411, "a length is required"
         if int(length) > self._max_body:
             return 413, f"up to {self._max_body} bytes are taken"

@@ -7,6 +7,7 @@ object by object is matched back to its records, which become dead letters with 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,12 @@ ARRAY_KINDS: Mapping[ArrayName, str] = {"attributes": "a", "events": "e", "purch
 
 _KIND_ARRAYS: Mapping[str, ArrayName] = {kind: array for array, kind in ARRAY_KINDS.items()}
 
-_BACKOFF = Backoff(minimum=1.0, maximum=300.0, scale=2.0)
+_BACKOFF = Backoff(minimum=1.0, maximum=300.0, scale=4.0)
+"""Each wait is up to four times the last one: they double on average. With a scale of 2 they would never grow."""
+
 _AS_THE_SERVER_SAYS = Backoff(minimum=0.0, maximum=0.0, scale=1.0)
+
+_LOG = logging.getLogger(__name__)
 
 Settled = Callable[[Sequence[Record], bool], object]
 """Told which records were accepted (true) or refused for good (false)."""
@@ -78,7 +83,8 @@ class RestDestination:
     def _read(self, response: Response) -> Answer:
         answer = interpret(response.status, response.headers, response.body, now=self._clock.time())
         self._bucket.learn(answer.rate, self._clock.monotonic())
-        self._backoff = _BACKOFF if answer.wait is None else _AS_THE_SERVER_SAYS
+        # A wait of 0 (a clock that runs ahead of the server's makes it so) is none: that would be a storm of requests.
+        self._backoff = _AS_THE_SERVER_SAYS if answer.wait else _BACKOFF
         return answer
 
     def _outcome(self, answer: Answer, records: Sequence[Record], refused: Mapping[int, str]) -> Outcome:
@@ -151,6 +157,9 @@ class TrackDestination(RestDestination):
                 counts[array] += 1
                 if reason is not None:
                     refused[position] = reason
+        if answer.errors > len(refused):
+            count = answer.errors - len(refused)
+            _LOG.warning("Braze's answer has %d errors that name no object of the request", count)
         return self._outcome(answer, request.context, refused)
 
 

@@ -30,6 +30,9 @@ ErasureStatus = Literal["pending", "skipped", "sent", "failed"]
 
 EXTENSION = "opendsr.mparticle.com"
 INTERVAL = 3600.0
+MOST_DAYS = 21
+"""A request is completed after 7 to 21 days."""
+
 FULL_QUEUE = 1000
 MAX_IDS = 50
 MAX_IDENTITIES = 50
@@ -109,6 +112,20 @@ class _Request:
     cancelled: bool = False
     uploading: bool = field(default=False, compare=False)
 
+    @property
+    def state(self) -> str:
+        if self.cancelled:
+            return "cancelled"
+        if self.status == "sent":
+            return "completed"
+        return "in_progress" if self.uploading else "pending"
+
+    def in_progress(self, now: float) -> bool:
+        """Whether another of its kind must wait: until it is done, or its time is over."""
+        if self.cancelled or self.status in ("sent", "failed"):
+            return False
+        return self.status == "pending" or now < self.received + MOST_DAYS * 86_400
+
     def to_json(self) -> JsonObject:
         return {
             "received": self.received,
@@ -149,9 +166,12 @@ class ErasureForwarder:
         self._controller_id = controller_id
         self._lock = ForkSafeLock()
         self._requests: dict[str, _Request] = {}
+        self._queue: dict[str, _Request] = {}  # pending and not handed out
+        self._latest: dict[str, _Request] = {}  # by fingerprint
         if values is not None:
-            for key, value in values.items("request.").items():
-                self._requests[key.removeprefix("request.")] = _Request(**value)
+            kept = {key.removeprefix("request."): _Request(**value) for key, value in values.items("request.").items()}
+            for request_id, entry in sorted(kept.items(), key=lambda item: item[1].received):
+                self._add(request_id, entry)
 
     # -- in -----------------------------------------------------------------------------------------------------
     def request(self, body: Mapping[str, Any]) -> DSRResponse:
@@ -174,11 +194,10 @@ class ErasureForwarder:
         with self._lock.held:
             if request_id in self._requests:
                 return _error(400, "subject_request_id was used before")
-            if any(
-                other.fingerprint == entry.fingerprint and other.status == "pending" and not other.cancelled
-                for other in self._requests.values()
-            ):
+            known = self._latest.get(entry.fingerprint)
+            if known is not None and known.in_progress(received):
                 return _error(409, "a request with the same identities, extensions and type is in progress")
+            self._add(request_id, entry)
             self._keep(request_id, entry)
         return DSRResponse(201, self._receipt(body, request_id, received))
 
@@ -198,10 +217,8 @@ class ErasureForwarder:
             entry = self._requests.get(request_id)
             if entry is None:
                 return _error(404, "there is no such request")
-            state = "cancelled" if entry.cancelled else "completed" if entry.status == "sent" else "pending"
-            extension = (
-                [] if entry.status is None else [{"domain": "braze.com", "name": "Braze", "status": entry.status}]
-            )
+            state = entry.state
+            extension = [] if entry.status is None else [_forwarding(entry.status)]
         return DSRResponse(
             200,
             {
@@ -220,10 +237,14 @@ class ErasureForwarder:
             return {key: entry.status for key, entry in self._requests.items() if entry.status is not None}
 
     @property
-    def waiting(self) -> bool:
-        """Whether requests are queued that have not been handed out."""
+    def due_in(self) -> float | None:
+        """Seconds until the queue is due, 0 when it is; ``None`` when nothing is queued."""
         with self._lock.held:
-            return any(entry.status == "pending" and not entry.uploading for entry in self._requests.values())
+            oldest = next(iter(self._queue.values()), None)
+            full = len(self._queue) >= FULL_QUEUE
+        if oldest is None:
+            return None
+        return 0.0 if full else max(0.0, oldest.received + INTERVAL - self._clock.time())
 
     # -- out ----------------------------------------------------------------------------------------------------
     def due(self) -> list[Upload]:
@@ -231,21 +252,15 @@ class ErasureForwarder:
 
         Each request is handed out once; :meth:`settled` must follow.
         """
-        now = self._clock.time()
+        if self.due_in != 0:
+            return []
         with self._lock.held:
-            queued = [
-                (key, entry)
-                for key, entry in self._requests.items()
-                if entry.status == "pending" and not entry.uploading
-            ]
-            if not queued:
-                return []
-            oldest = min(entry.received for _, entry in queued)
-            if len(queued) < FULL_QUEUE and now - oldest < INTERVAL:
-                return []
-            for _, entry in queued:
+            queued, self._queue = self._queue, {}
+            for entry in queued.values():
                 entry.uploading = True
-        return _uploads(queued)
+        # One request for each profile, however many named it.
+        ids = list(dict.fromkeys(entry.external_id for entry in queued.values() if entry.external_id is not None))
+        return [Upload(ids[start : start + MAX_IDS]) for start in range(0, len(ids), MAX_IDS)]
 
     def settled(self, external_ids: Iterable[str], *, sent: bool) -> None:
         """Say what became of ids that were handed out: accepted by Braze, or refused for good."""
@@ -264,7 +279,9 @@ class ErasureForwarder:
                 key for key, entry in self._requests.items() if entry.received < moment and entry.status != "pending"
             ]
             for key in old:
-                del self._requests[key]
+                entry = self._requests.pop(key)
+                if self._latest.get(entry.fingerprint) is entry:
+                    del self._latest[entry.fingerprint]
                 if self._values is not None:
                     self._values.delete(f"request.{key}")
         return len(old)
@@ -278,14 +295,18 @@ class ErasureForwarder:
             return external_id(self._settings, identities, None)
         return external_id(self._settings, {**profile.identities, **identities}, profile.mpid)
 
+    def _add(self, request_id: str, entry: _Request) -> None:
+        self._requests[request_id] = self._latest[entry.fingerprint] = entry
+        if entry.status == "pending":
+            self._queue[request_id] = entry
+
     def _keep(self, request_id: str, entry: _Request) -> None:
-        self._requests[request_id] = entry
         if self._values is not None:
             self._values.set(f"request.{request_id}", entry.to_json())
 
     def _receipt(self, body: Mapping[str, Any], request_id: str, received: float) -> JsonObject:
         extension = _extension(body)
-        days = 14 if extension.get("skip_waiting_period") is True else 21
+        days = 14 if extension.get("skip_waiting_period") is True else MOST_DAYS
         due = dt.datetime.fromtimestamp(received, dt.timezone.utc) + dt.timedelta(days=days)
         encoded = base64.b64encode(json.dumps(body, sort_keys=True, default=str).encode()).decode()
         return {
@@ -297,13 +318,10 @@ class ErasureForwarder:
         }
 
 
-def _uploads(queued: Sequence[tuple[str, _Request]]) -> list[Upload]:
-    uploads = []
-    for start in range(0, len(queued), MAX_IDS):
-        part = queued[start : start + MAX_IDS]
-        ids = dict.fromkeys(entry.external_id for _, entry in part if entry.external_id is not None)
-        uploads.append(Upload(list(ids)))
-    return uploads
+def _forwarding(status: ErasureStatus) -> JsonObject:
+    """What became of a request at Braze."""
+    message = {"skipped": "no usable identity", "failed": "refused by Braze"}.get(status, "")
+    return {"domain": "braze.com", "name": "Braze", "status": status, "status_message": message}
 
 
 # -- reading requests ---------------------------------------------------------------------------------------------
@@ -313,7 +331,8 @@ def _malformed(body: Mapping[str, Any]) -> str | None:
     request_id = body.get("subject_request_id")
     if not isinstance(request_id, str) or not _UUID4.fullmatch(request_id):
         return "subject_request_id must be a UUID of version 4"
-    if body.get("subject_request_type") not in REQUEST_TYPES:
+    kind = body.get("subject_request_type")
+    if not isinstance(kind, str) or kind not in REQUEST_TYPES:
         return "subject_request_type must be access, portability or erasure"
     if not is_time_text(body.get("submitted_time")):
         return "submitted_time must be an ISO 8601 time"

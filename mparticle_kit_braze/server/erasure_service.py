@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from .erasure import INTERVAL, DSRResponse, ErasureForwarder, ErasureStatus
+from .erasure import DSRResponse, ErasureForwarder, ErasureStatus
 from .rest import BrazeRest
 
 __all__ = ["ErasureService"]
@@ -61,13 +61,16 @@ class ErasureService:
         return self._forwarder.statuses
 
     def send_due(self) -> int:
-        """Queue the deletions that are due and return how many; look again in an hour while requests wait."""
+        """Queue the deletions that are due and return how many; look again when those that wait are due."""
         queued = 0
         for upload in self._forwarder.due():
-            queued += self._rest.delete(upload.external_ids)
-        waiting = self._forwarder.waiting
-        if waiting and self._timer_wanted and self._timer is None:
-            self._timer = threading.Timer(INTERVAL, self._hour_is_over)
+            refused = [external_id for external_id in upload.external_ids if not self._rest.delete([external_id])]
+            self._forwarder.settled(refused, sent=False)
+            queued += len(upload.external_ids) - len(refused)
+        wait = self._forwarder.due_in
+        # After a fork the timer is there, but its thread is the parent's.
+        if wait is not None and self._timer_wanted and (self._timer is None or not self._timer.is_alive()):
+            self._timer = threading.Timer(wait + 1.0, self._hour_is_over)
             self._timer.daemon = True
             self._timer.start()
         return queued

@@ -6,6 +6,7 @@ import csv
 from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
+from zlib import crc32
 
 __all__ = ["CsvRow", "FileLine", "csv_rows", "read_lines"]
 
@@ -21,12 +22,14 @@ class FileLine(NamedTuple):
     Attributes:
         number: Its number, from 1.
         end: The byte offset behind it.
+        check: The checksum of the file up to there.
         text: Its text without the line break; ``None`` if it cannot be read.
         problem: Why it cannot be read.
     """
 
     number: int
     end: int
+    check: int
     text: str | None
     problem: str = ""
 
@@ -38,6 +41,7 @@ class CsvRow(NamedTuple):
         number: The number of its first line.
         last_number: The number of its last line.
         end: The byte offset behind it.
+        check: The checksum of the file up to there.
         values: Its values; ``None`` if it cannot be read.
         problem: Why it cannot be read.
     """
@@ -45,34 +49,40 @@ class CsvRow(NamedTuple):
     number: int
     last_number: int
     end: int
+    check: int
     values: list[str] | None
     problem: str = ""
 
 
-def read_lines(file: BinaryIO, *, first_number: int = 1, max_bytes: int = 1_000_000) -> Iterator[FileLine]:
+def read_lines(
+    file: BinaryIO, *, first_number: int = 1, check: int = 0, max_bytes: int = 1_000_000
+) -> Iterator[FileLine]:
     """The lines from the file's position on. A line that is too long or not UTF-8 comes with its problem.
 
     Args:
         file: A file opened in binary mode.
         first_number: The number of the next line.
+        check: The checksum of what lies before it.
         max_bytes: Longer lines are passed over without being held in memory.
     """
     number, end = first_number, file.tell()
     while raw := file.readline(max_bytes + 1):
         end += len(raw)
+        check = crc32(raw, check)
         if len(raw) > max_bytes and not raw.endswith(b"\n"):
             while raw := file.readline(_SKIP_CHUNK):
                 end += len(raw)
+                check = crc32(raw, check)
                 if raw.endswith(b"\n"):
                     break
-            yield FileLine(number, end, None, f"the line has more than {max_bytes:,} bytes")
+            yield FileLine(number, end, check, None, f"the line has more than {max_bytes:,} bytes")
         else:
             if end == len(raw):
                 raw = raw.removeprefix(b"\xef\xbb\xbf")
             try:
-                yield FileLine(number, end, raw.rstrip(b"\r\n").decode())
+                yield FileLine(number, end, check, raw.rstrip(b"\r\n").decode())
             except UnicodeDecodeError as error:
-                yield FileLine(number, end, None, f"the line is not UTF-8 (byte {error.start + 1})")
+                yield FileLine(number, end, check, None, f"the line is not UTF-8 (byte {error.start + 1})")
         number += 1
 
 
@@ -91,11 +101,11 @@ def csv_rows(lines: Iterator[FileLine], delimiter: str = ",", columns: int | Non
             return
         text = line.text
         if text is None:
-            yield CsvRow(line.number, line.number, line.end, None, line.problem)
+            yield CsvRow(line.number, line.number, line.end, line.check, None, line.problem)
         elif not text or text.isspace():
             continue
         elif _is_plain(text):
-            yield CsvRow(line.number, line.number, line.end, text.split(delimiter))
+            yield CsvRow(line.number, line.number, line.end, line.check, text.split(delimiter))
         else:
             yield _row(line, lines, pending, delimiter, columns)
 
@@ -114,8 +124,10 @@ def _row(
         else:
             if columns is not None and len(taken) > 1 and len(values) != columns:
                 pending.extendleft(reversed(taken[1:]))
-                return CsvRow(first.number, first.number, first.end, None, "a quotation mark is never closed")
-            return CsvRow(first.number, taken[-1].number, taken[-1].end, values)
+                return CsvRow(
+                    first.number, first.number, first.end, first.check, None, "a quotation mark is never closed"
+                )
+            return CsvRow(first.number, taken[-1].number, taken[-1].end, taken[-1].check, values)
         following = None
         if "unexpected end of data" in problem and len(taken) < MAX_RECORD_LINES:
             following = pending.popleft() if pending else next(lines, None)
@@ -126,7 +138,7 @@ def _row(
         if following is not None:
             pending.appendleft(following)
         pending.extendleft(reversed(taken[1:]))
-        return CsvRow(first.number, first.number, first.end, None, f"the line is not CSV ({problem})")
+        return CsvRow(first.number, first.number, first.end, first.check, None, f"the line is not CSV ({problem})")
 
 
 def _parse(text: str, delimiter: str) -> list[str]:

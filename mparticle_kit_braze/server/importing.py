@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 from ..errors import ConfigurationError
 from ..storage import Storage
 from .file_lines import FileLine, csv_rows, read_lines
-from .progress import ImportProgress
+from .progress import ImportProgress, Position
 from .rest import BrazeRest
 from .rows import IDENTITY_COLUMNS, RowError, RowMapper
 from .settings import ServerSettings
@@ -66,6 +67,7 @@ class ImportReport:
         queued: Objects queued.
         refused: Rows that were not sent.
         problems: The first 1,000 problems.
+        earlier: Rows among them that an earlier run had read.
         finished: Whether the end of the file was reached.
         offset: Bytes read so far.
         size: The file's size in bytes.
@@ -75,6 +77,7 @@ class ImportReport:
     queued: int = 0
     refused: int = 0
     problems: list[ImportProblem] = field(default_factory=list)
+    earlier: int = 0
     finished: bool = False
     offset: int = 0
     size: int = 0
@@ -84,6 +87,7 @@ class _Row(NamedTuple):
     line: int
     last_line: int
     end: int
+    check: int
     values: JsonObject | None
     problem: str = ""
 
@@ -132,7 +136,7 @@ class FileImport:
         self._on_progress = on_progress
         self._on_problem = on_problem
         self._line = 0
-        self.report = ImportReport(size=self._path.stat().st_size)
+        self.report: ImportReport = ImportReport(size=self._path.stat().st_size)
 
     def run(self, *, stall_timeout: float = 60.0) -> ImportReport:
         """Send the file and wait until Braze has taken everything.
@@ -147,14 +151,14 @@ class FileImport:
             ConfigurationError: The file is not UTF-8 at all, or its CSV header is unusable.
             OSError: The file cannot be read, or the progress not be noted.
         """
-        progress = ImportProgress(self._directory, self._path)
+        progress = ImportProgress(self._directory, self._path, self._rest.base_url)
         try:
             with self._path.open("rb") as file:
                 _check_encoding(file)
                 for row in self._rows(file, progress):
                     self._send(row)
                     report = self.report
-                    progress.note(row.end, row.last_line, report.rows, report.queued, report.refused)
+                    progress.note(row.end, row.last_line, report.rows, report.queued, report.refused, row.check)
                     if not report.rows % LOOK_EVERY and not self._make_room(stall_timeout):
                         return report
         finally:
@@ -168,9 +172,9 @@ class FileImport:
         return self._json_rows(file, progress) if self._format == "jsonl" else self._csv_rows(file, progress)
 
     def _json_rows(self, file: BinaryIO, progress: ImportProgress) -> Iterator[_Row]:
-        for line in self._lines(file, progress, 0, 1):
+        for line in self._lines(file, progress, Position()):
             if line.text is None:
-                yield _Row(line.number, line.number, line.end, None, line.problem)
+                yield _Row(line.number, line.number, line.end, line.check, None, line.problem)
             elif line.text and not line.text.isspace():
                 yield _json_row(line)
 
@@ -180,26 +184,31 @@ class FileImport:
             raise ConfigurationError("line 1: the file is empty; a CSV file needs a header")
         columns = _columns(header.values, header.number, header.problem)
         width = len(columns)
-        lines = self._lines(file, progress, header.end, header.last_number + 1)
-        for number, last_number, end, values, problem in csv_rows(lines, self._delimiter, width):
+        lines = self._lines(file, progress, Position(header.end, header.last_number, check=header.check))
+        for number, last_number, end, check, values, problem in csv_rows(lines, self._delimiter, width):
             if values is None:
-                yield _Row(number, last_number, end, None, problem)
+                yield _Row(number, last_number, end, check, None, problem)
             elif len(values) != width:
                 ragged = f"the row has {len(values)} columns, the header {width}"
-                yield _Row(number, last_number, end, None, ragged)
+                yield _Row(number, last_number, end, check, None, ragged)
             else:
-                yield _Row(number, last_number, end, dict(zip(columns, values)))  # noqa: B905 - just compared
+                yield _Row(number, last_number, end, check, dict(zip(columns, values)))  # noqa: B905 - just compared
 
-    def _lines(self, file: BinaryIO, progress: ImportProgress, start: int, first_number: int) -> Iterator[FileLine]:
+    def _lines(self, file: BinaryIO, progress: ImportProgress, start: Position) -> Iterator[FileLine]:
         """The lines behind the progress of an earlier run, or behind the header."""
-        known = progress.load()
+        known = progress.load(file)
         if known is not None:
-            start, first_number = known.offset, known.line + 1
+            start = known
             self.report = replace(
-                self.report, rows=known.rows, queued=known.queued, refused=known.refused, offset=known.offset
+                self.report,
+                rows=known.rows,
+                earlier=known.rows,
+                queued=known.queued,
+                refused=known.refused,
+                offset=known.offset,
             )
-        file.seek(start)
-        return read_lines(file, first_number=first_number)
+        file.seek(start.offset)
+        return read_lines(file, first_number=start.line + 1, check=start.check)
 
     # -- sending ------------------------------------------------------------------------------------------------
     def _send(self, row: _Row) -> None:
@@ -281,15 +290,33 @@ def _columns(columns: list[str] | None, line: int, problem: str) -> list[str]:
         raise ConfigurationError(f"line {line}: the header has the column {repeated[:40]!r} more than once")
     if not IDENTITY_COLUMNS & set(names):
         raise ConfigurationError(
-            f"line {line}: no column names a user; name one external_id, customer_id, email or another identity type"
+            f"line {line}: no column names a user; name one external_id, customer_id, email or another identity"
+            f"{_hint(names)}"
         )
     return names
 
 
+def _hint(names: list[str]) -> str:
+    """What may be wrong with a header that names no user."""
+    mark = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
+    if mark is not None:
+        return f" (they seem to be separated by {mark!r}, not by commas)"
+    meant = {name: re.sub(r"[\s-]+", "_", name).lower() for name in names}
+    near = next((name for name in names if meant[name] in IDENTITY_COLUMNS), None)
+    return f" ({near!r} is to be written {meant[near]!r})" if near is not None else ""
+
+
 def _check_encoding(file: BinaryIO) -> None:
-    """Raise for a file that is no UTF-8 from its first bytes on: every line would be refused."""
-    if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+    """Raise for a file whose every line would be refused: no UTF-8 from its first bytes on, or no lines."""
+    if not file.seekable():
+        raise ConfigurationError("the file is a pipe or a device; save it, so that a later run can go on with it")
+    start = file.read(4096)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in start[:2]:
         raise ConfigurationError("line 1: the file is UTF-16; save it as UTF-8")
+    if b"\r" in start and b"\n" not in start:
+        raise ConfigurationError(
+            "line 1: the lines end with a carriage return alone; save the file with usual line ends"
+        )
     file.seek(0)
 
 
@@ -299,10 +326,11 @@ def _json_row(line: FileLine) -> _Row:
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", type(error).__name__)
         where = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
-        return _Row(line.number, line.number, line.end, None, f"the line is not JSON ({reason}{where})")
+        return _Row(line.number, line.number, line.end, line.check, None, f"the line is not JSON ({reason}{where})")
     if not isinstance(value, dict):
-        return _Row(line.number, line.number, line.end, None, "the line is not a JSON object")
-    return _Row(line.number, line.number, line.end, value)
+        hint = "; write each object of the array on a line of its own" if isinstance(value, list) else ""
+        return _Row(line.number, line.number, line.end, line.check, None, f"the line is not a JSON object{hint}")
+    return _Row(line.number, line.number, line.end, line.check, value)
 
 
 def _format_of(path: Path) -> Format:

@@ -16,11 +16,11 @@ from ..identity import IdentityType, User
 from ..kits.configuration import KitConfiguration
 from ..kits.kit import IdentityOperation, Kit, KitContext
 from .deltas import DeltaMemory
-from .mapping import StoredProfile, TrackObjects, UserBatch
+from .mapping import StoredProfile, UserBatch
 from .rest import BrazeRest
 from .settings import ServerSettings
 from .stored import ProfileStore
-from .users import ServerUser, UserFilters
+from .users import Outcome, ServerUser, UserFilters
 
 __all__ = ["BrazeServerKit"]
 
@@ -173,11 +173,11 @@ class BrazeServerKit(Kit):
 
         return ServerUser(make_batch, self._send, filters)
 
-    def _send(self, user: ServerUser, objects: TrackObjects, refusals: Sequence[tuple[str, str]]) -> None:
-        self._report(refusals)
-        external_id = user.batch.external_id
-        if self._profiles is not None and external_id is not None:
-            self._profiles.save(external_id, user.batch.stored)
+    def _send(self, outcome: Outcome) -> None:
+        self._report(outcome.refusals)
+        if self._profiles is not None and outcome.changes is not None:
+            self._profiles.save(outcome.changes)
+        external_id, objects = outcome.external_id, outcome.objects
         attributes = objects.attributes
         if self._deltas is not None and external_id is not None:
             changed = [self._deltas.changed(external_id, item) for item in attributes]
@@ -195,7 +195,7 @@ class BrazeServerKit(Kit):
                 message = "Calls for a user without an external id are not sent"
                 self._reporter.report("anonymous_not_sent", message, count=count)
             else:
-                reason = why if why.startswith("its ") else f"it {why}"
+                reason = why if why.startswith(("its ", "one ")) else f"it {why}"
                 self._reporter.report("value_refused", f"{key!r} is not sent: {reason}", key=key, count=count)
 
     # -- the current user ---------------------------------------------------------------------------------------
@@ -299,7 +299,12 @@ class BrazeServerKit(Kit):
 
     def clear(self) -> int:
         """Discard what is queued."""
-        return self._rest.clear() if self._rest is not None else 0
+        if self._rest is None:
+            return 0
+        discarded = self._rest.clear()
+        if self._deltas is not None:
+            self._deltas.forget()
+        return discarded
 
     def stats(self) -> DeliveryStats | None:
         """Delivery figures."""

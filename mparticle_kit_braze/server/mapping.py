@@ -9,17 +9,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..commerce import CommerceEvent
 from ..events import Event, ScreenView
 from ..identity import IdentityType
 from .attributes import Refuse, attribute_fields, email_subscription, external_id, identity_fields, tag_fields
 from .commerce import commerce_objects, event_properties
+from .ecommerce import is_recommended
 from .settings import ServerSettings
-from .values import MAX_TEXT, JsonObject, UnsupportedValueError, iso_time, strip_dollar
+from .values import MAX_TEXT, JsonObject, UnsupportedValueError, iso_time, nested, strip_dollar
 
-__all__ = ["StoredProfile", "TrackObjects", "UserBatch"]
+__all__ = ["ProfileChanges", "StoredProfile", "TrackObjects", "UserBatch"]
 
 
 @dataclass(slots=True)
@@ -45,6 +46,22 @@ class StoredProfile:
 
     attributes: dict[str, Any] = field(default_factory=dict)
     identities: dict[IdentityType, str] = field(default_factory=dict)
+
+
+class ProfileChanges(NamedTuple):
+    """What calls changed in a user's stored profile.
+
+    Attributes:
+        external_id: The user.
+        attributes: The changed attributes that have a value now.
+        changed: All that changed, those removed included.
+        identities: All identities, as they are now.
+    """
+
+    external_id: str
+    attributes: Mapping[str, Any]
+    changed: frozenset[str]
+    identities: Mapping[IdentityType, str]
 
 
 class UserBatch:
@@ -74,7 +91,9 @@ class UserBatch:
         self._settings = settings
         self._refuse = refuse
         self._time = time
-        self.stored = stored if stored is not None else StoredProfile()
+        self.stored: StoredProfile = stored if stored is not None else StoredProfile()
+        self._changed: set[str] = set()
+        self._learnt = False
         self.mpid = mpid
         self.identities: dict[IdentityType, str] = {}
         self._batch_identities: dict[IdentityType, str] = {}
@@ -98,7 +117,19 @@ class UserBatch:
             return TrackObjects()
         return self._emit([], [])
 
+    def take_changes(self) -> ProfileChanges | None:
+        """What changed in the stored profile since the last time; ``None`` if nothing, or while there is no user."""
+        user = self.external_id
+        if user is None or not (self._changed or self._learnt):
+            return None
+        attributes = {key: self.stored.attributes[key] for key in self._changed if key in self.stored.attributes}
+        changes = ProfileChanges(user, attributes, frozenset(self._changed), dict(self.stored.identities))
+        self._changed.clear()
+        self._learnt = False
+        return changes
+
     def _learn(self, identities: Mapping[IdentityType, str | None]) -> None:
+        self._learnt = self._learnt or bool(identities)
         for kind, value in identities.items():
             if value:
                 self.identities[kind] = value
@@ -111,6 +142,7 @@ class UserBatch:
     # -- attributes ---------------------------------------------------------------------------------------------
     def set_attribute(self, key: str, value: Any) -> TrackObjects:
         """Set an attribute or a list; ``None`` removes it."""
+        self._changed.add(key)
         if value is None:
             self.stored.attributes.pop(key, None)
         else:
@@ -119,6 +151,7 @@ class UserBatch:
 
     def set_tag(self, key: str) -> TrackObjects:
         """Set a tag."""
+        self._changed.add(key)
         self.stored.attributes[key] = None
         return self._set_fields(tag_fields(self._settings, key, self._refuse))
 
@@ -127,6 +160,7 @@ class UserBatch:
         known = self.stored.attributes.get(key)
         total = known + by if isinstance(known, (int, float)) and not isinstance(known, bool) else None
         if total is not None:
+            self._changed.add(key)
             self.stored.attributes[key] = total
         if not isinstance(by, int):
             if total is None:
@@ -150,9 +184,19 @@ class UserBatch:
 
     # -- events -------------------------------------------------------------------------------------------------
     def log_event(self, event: Event, session_id: str | None = None) -> TrackObjects:
-        """A custom event, under its own name."""
+        """A custom event, under its own name; a recommended event of Braze keeps its lists and objects."""
+        if is_recommended(event.name) and self._settings.event_typing == "native":
+            return self._log_recommended(event)
         properties = event_properties(self._settings, event.attributes, self._refuse)
         return self._log(event.name, properties, event.timestamp, session_id)
+
+    def _log_recommended(self, event: Event) -> TrackObjects:
+        try:
+            properties = nested(event.attributes or {})
+        except UnsupportedValueError as error:
+            self._refuse(event.name, f"one of its values {error}")
+            return TrackObjects()
+        return self._log(event.name, properties, event.timestamp, None)
 
     def log_screen(self, screen: ScreenView, session_id: str | None = None) -> TrackObjects:
         """A screen view: ``Viewed <screen>``, or the screen's name by setting.
@@ -210,7 +254,7 @@ class UserBatch:
         if session_id is not None and self._settings.forward_session_events:
             properties = {**properties, "session_id": session_id}
         if len(name) > MAX_TEXT:
-            self._refuse(f"{name[:20]}...", f"the event's name has more than {MAX_TEXT} characters")
+            self._refuse(f"{name[:20]}...", f"its name has more than {MAX_TEXT} characters")
             return TrackObjects()
         event: JsonObject = {"name": name, **self._stamp(timestamp)}
         if properties:
@@ -220,7 +264,8 @@ class UserBatch:
     def _stamp(self, timestamp: float | None) -> JsonObject:
         try:
             time = iso_time(self._time() if timestamp is None else timestamp)
-        except UnsupportedValueError:
+        except UnsupportedValueError as error:
+            self._refuse("timestamp", f"{error}; the event counts as of now")
             time = iso_time(self._time())
         return {"time": time, **({"app_id": self._settings.api_key} if self._settings.api_key else {})}
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..delivery.policy import retry_after
 from .validation import ArrayName
 
 __all__ = ["Answer", "Meaning", "RateHeaders", "interpret", "rate_headers"]
@@ -65,6 +66,7 @@ class Answer:
         refused: The objects that were refused one by one: (array, index in the request) -> reason.
         wait: Seconds the server asked to wait, if it did.
         rate: What it said about the rate limit.
+        errors: How many errors it listed, those that name no object included.
     """
 
     meaning: Meaning
@@ -72,6 +74,7 @@ class Answer:
     refused: Mapping[tuple[ArrayName, int], str] = field(default_factory=dict)
     wait: float | None = None
     rate: RateHeaders = RateHeaders()
+    errors: int = 0
 
 
 def interpret(status: int, headers: Mapping[str, str], body: bytes, *, now: float) -> Answer:
@@ -86,8 +89,10 @@ def interpret(status: int, headers: Mapping[str, str], body: bytes, *, now: floa
     rate = rate_headers(headers, now)
     parsed = _parsed(body)
     message = _message(parsed) or f"HTTP {status}"
+    if status == 200 and body.strip() and not parsed:
+        return Answer(Meaning.RETRY, "the answer is not Braze's", rate=rate)  # a proxy's or a login page
     if 200 <= status < 300:
-        return Answer(Meaning.TAKEN, message, _refused(parsed), rate=rate)
+        return Answer(Meaning.TAKEN, message, _refused(parsed), rate=rate, errors=len(_errors(parsed)))
     if status == 400:
         if "max input length exceeded" in message.lower():
             return Answer(Meaning.TOO_LARGE, message, rate=rate)
@@ -109,14 +114,14 @@ def rate_headers(headers: Mapping[str, str], now: float) -> RateHeaders:
     reset = _number(lowered.get("x-ratelimit-reset"))
     if reset is not None:
         reset = min(max(reset - now if reset > _EPOCH_FROM else reset, 0.0), _MAX_WAIT)
-    retry_after = _number(lowered.get("x-ratelimit-retry-after"))
-    if retry_after is None:
-        retry_after = _number(lowered.get("retry-after"))
+    asked = _number(lowered.get("x-ratelimit-retry-after"))
+    if asked is None:
+        asked = retry_after(lowered, now)
     return RateHeaders(
         None if limit is None else int(limit),
         None if remaining is None else int(remaining),
         reset,
-        None if retry_after is None else min(retry_after, _MAX_WAIT),
+        None if asked is None else min(asked, _MAX_WAIT),
     )
 
 
@@ -141,10 +146,14 @@ def _message(parsed: Mapping[str, Any]) -> str:
     return message[:200] if isinstance(message, str) else ""
 
 
-def _refused(parsed: Mapping[str, Any]) -> dict[tuple[ArrayName, int], str]:
+def _errors(parsed: Mapping[str, Any]) -> list[Any]:
     errors = parsed.get("errors")
+    return errors if isinstance(errors, list) else []
+
+
+def _refused(parsed: Mapping[str, Any]) -> dict[tuple[ArrayName, int], str]:
     refused: dict[tuple[ArrayName, int], str] = {}
-    for error in errors if isinstance(errors, list) else ():
+    for error in _errors(parsed):
         if not isinstance(error, Mapping):
             continue
         array, index, reason = error.get("input_array"), error.get("index"), error.get("type")

@@ -106,21 +106,21 @@ class BrazeRest(UserCalls):
         key = given.strip() if isinstance(given, str) else ""
         if not key:
             raise ConfigurationError("rest_api_key takes the REST key, a non-empty text")
-        self.settings = replace(settings or ServerSettings(), rest_api_key=key)
-        base_url = rest_url(instance if instance is not None else self.settings.instance)
-        self.reporter = reporter or Reporter(on_error)
+        self.settings: ServerSettings = replace(settings or ServerSettings(), rest_api_key=key)
+        self.base_url: str = rest_url(instance if instance is not None else self.settings.instance)
+        self.reporter: Reporter = reporter or Reporter(on_error)
         self._on_deleted: list[Callable[[Sequence[str], bool], object]] = []
         self._clock = clock
         self._points = 0
         self._lock = ForkSafeLock()
         self._closed = False
-        self.limits = BatchLimits(self.settings.track_batch_limit)
+        self.limits: BatchLimits = BatchLimits(self.settings.track_batch_limit)
         options = _track_options(self.limits, delivery_options or DeliveryOptions())
         opened = storage if isinstance(storage, Storage) else Storage.open(storage, self.reporter)
         self._forget_lost: list[Callable[[], object]] = []
         self._track = Delivery(
             TrackDestination(
-                base_url, key, TokenBucket(*TRACK_RATE), self.limits, clock=clock, on_settled=self._track_settled
+                self.base_url, key, TokenBucket(*TRACK_RATE), self.limits, clock=clock, on_settled=self._track_settled
             ),
             storage=opened.directory("track"),
             reporter=self.reporter,
@@ -130,7 +130,7 @@ class BrazeRest(UserCalls):
         )
         self._users = Delivery(
             UserCallsDestination(
-                base_url, key, TokenBucket(*USERS_RATE), USER_CALLS, clock=clock, on_settled=self._users_settled
+                self.base_url, key, TokenBucket(*USERS_RATE), USER_CALLS, clock=clock, on_settled=self._users_settled
             ),
             storage=opened.directory("users"),
             reporter=self.reporter,

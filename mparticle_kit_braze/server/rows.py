@@ -8,6 +8,7 @@ every event they would cost data points for nothing new.
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Container, Mapping
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ _TIMES = ("time", "timestamp")
 _NESTED = frozenset({"attributes", "properties", "user_attributes"})
 _PURCHASE_FIELDS = ("product_id", "price", "currency", "quantity")
 
+_NO_TIME = "the time is neither ISO 8601 nor a number of seconds"
 _MOST_SHAPES = 1000
 
 
@@ -83,7 +85,9 @@ class RowMapper:
             return "purchases", self._purchase(user, shape, values)
         for key in shape.names:
             name = values[key]
-            if isinstance(name, str) and name:
+            if name not in (None, ""):
+                if not isinstance(name, str):
+                    raise RowError(f"{key} is not text")
                 return "events", self._event(user, shape, key, values)
         return "attributes", self._attributes(user, shape, values)
 
@@ -185,7 +189,17 @@ def _time(values: Mapping[str, Any], key: str | None) -> str:
     if isinstance(value, str):
         if is_time_text(value):
             return value
+        if ":" in value:
+            return _python_time(value)
         value = detect(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise RowError("the time is neither ISO 8601 nor a number of seconds")
+        raise RowError(_NO_TIME)
     return iso_time(value / 1000 if abs(value) > 1e11 else value)
+
+
+def _python_time(text: str) -> str:
+    """A time as Python and databases write it (with a blank and a fraction of a second), which Braze does not read."""
+    try:
+        return iso_time(dt.datetime.fromisoformat(text.strip()))
+    except ValueError:
+        raise RowError(_NO_TIME) from None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..identity import IdentityType
+from ..locks import ForkSafeLock
 from ..storage import KeyValues
-from .mapping import StoredProfile
+from .mapping import ProfileChanges, StoredProfile
 from .values import JsonObject, UnsupportedValueError, list_of, scalar
 
 __all__ = ["ProfileStore"]
@@ -21,6 +22,7 @@ class ProfileStore:
 
     def __init__(self, values: KeyValues) -> None:
         self._values = values
+        self._lock = ForkSafeLock()
 
     def load(self, external_id: str | None) -> StoredProfile:
         """The profile of a user; an empty one if nothing is known."""
@@ -30,15 +32,22 @@ class ProfileStore:
         identities = {IdentityType(name): value for name, value in stored.get("identities", {}).items()}
         return StoredProfile(dict(stored.get("attributes", {})), identities)
 
-    def save(self, external_id: str, profile: StoredProfile) -> None:
-        """Remember a profile. Values that cannot be sent are not remembered either."""
-        key = f"profile.{external_id}"
-        value: JsonObject = {
-            "attributes": {name: plain for name, value in profile.attributes.items() for plain in _plain(value)},
-            "identities": {kind.value: identity for kind, identity in profile.identities.items()},
-        }
-        if self._values.get(key) != value:
-            self._values.set(key, value)
+    def save(self, changes: ProfileChanges) -> None:
+        """Remember changes; the rest stays what other handles of the user made of it.
+
+        Values that cannot be sent are not remembered either.
+        """
+        changed = {name: plain for name, value in changes.attributes.items() for plain in _plain(value)}
+        with self._lock.held:
+            profile = self.load(changes.external_id)
+            kept = {name: value for name, value in profile.attributes.items() if name not in changes.changed}
+            value: JsonObject = {
+                "attributes": {**kept, **changed},
+                "identities": {kind.value: identity for kind, identity in changes.identities.items()},
+            }
+            key = f"profile.{changes.external_id}"
+            if self._values.get(key) != value:
+                self._values.set(key, value)
 
 
 def _plain(value: Any) -> tuple[Any, ...]:

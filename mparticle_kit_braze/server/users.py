@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..commerce import CommerceEvent
 from ..events import Event, ScreenView
@@ -12,9 +12,9 @@ from ..identity import IdentityType
 from ..kits.configuration import KitConfiguration
 from ..kits.filters import HiddenKeys, commerce_filter, event_filter, screen_filter
 from ..locks import ForkSafeLock
-from .mapping import TrackObjects, UserBatch
+from .mapping import ProfileChanges, TrackObjects, UserBatch
 
-__all__ = ["ServerUser", "UserFilters"]
+__all__ = ["Outcome", "ServerUser", "UserFilters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +40,51 @@ class UserFilters:
         )
 
 
+class Outcome(NamedTuple):
+    """What came of a call.
+
+    Attributes:
+        external_id: The user's.
+        objects: What is to be sent.
+        refusals: What was left out: key and reason.
+        changes: What is to be remembered of the user.
+    """
+
+    external_id: str | None
+    objects: TrackObjects
+    refusals: Sequence[tuple[str, str]]
+    changes: ProfileChanges | None
+
+
 class ServerUser:
     """One user: a :class:`~mparticle_kit_braze.kits.user_handle.KitUser`. Thread-safe.
 
     Args:
         make_batch: Makes the user's batch, given where refusals go.
-        send: Takes what is to be sent, and what was left out (key and reason), outside of any lock.
+        send: Takes what came of a call, outside of any lock.
         filters: The kit's filters.
     """
 
     def __init__(
         self,
         make_batch: Callable[[Callable[[str, str], object]], UserBatch],
-        send: Callable[[ServerUser, TrackObjects, Sequence[tuple[str, str]]], object],
+        send: Callable[[Outcome], object],
         filters: UserFilters,
     ) -> None:
         self._send = send
         self._filters = filters
         self._refusals: list[tuple[str, str]] = []
         self._lock = ForkSafeLock()
-        self.batch = make_batch(lambda key, why: self._refusals.append((key, why)))
+        self.batch: UserBatch = make_batch(lambda key, why: self._refusals.append((key, why)))
 
     def run(self, call: Callable[[UserBatch], TrackObjects]) -> None:
         """Make one call on the batch and send what comes of it."""
         with self._lock.held:
             objects = call(self.batch)
             refusals, self._refusals = self._refusals, []
-        if objects or refusals:
-            self._send(self, objects, refusals)
+            outcome = Outcome(self.batch.external_id, objects, refusals, self.batch.take_changes())
+        if objects or refusals or outcome.changes is not None:
+            self._send(outcome)
 
     def log_event(self, event: Event, session_id: str | None = None) -> None:
         """A custom event, filtered."""

@@ -6,7 +6,8 @@ Each check returns a :class:`Finding`: the first rule that is broken (the object
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,6 +48,10 @@ CONTROL_KEYS = frozenset(
 )
 """Keys of an attributes object that are no attributes."""
 
+_NESTED = (list, tuple, Mapping)
+_NESTED_KEY = re.compile(r"[ .$]")
+"""What the keys of a nested attribute may not have in them."""
+
 # Operators inside attribute values. Any other key there must not begin with a dollar sign.
 _OPERATORS = frozenset({"$time", "$add", "$remove", "$update", "$identifier_key", "$identifier_value", "$new_object"})
 
@@ -58,7 +63,8 @@ class Finding:
     Attributes:
         rule: The broken rule for which the object is held back; ``None``: it can be sent.
         where: The field or key it is about (names only, never values).
-        warnings: ``string_length``, ``array_length`` or ``too_many_properties``: Braze keeps only a part.
+        warnings: ``string_length``, ``array_length``, ``too_many_properties`` (Braze keeps only a part) or
+            ``nested_dropped`` (it drops this nested attribute, and takes the rest of the object).
     """
 
     rule: str | None = None
@@ -143,40 +149,48 @@ def _check_attributes(item: Mapping[str, Any], array_limit: int) -> tuple[str, .
             continue
         _check_key(key)
         if key in ("email_subscribe", "push_subscribe"):
-            if value not in SUBSCRIPTION_STATES:
+            if not isinstance(value, str) or value not in SUBSCRIPTION_STATES:
                 raise _BrokenError("subscription_state", key)
         elif isinstance(value, str):
             if len(value) > MAX_TEXT:
                 warnings.append("string_length")
-        elif isinstance(value, (list, Mapping)):
-            _check_nested_attribute(key, value)
-            if _array_length(value) > array_limit:
-                warnings.append("array_length")
+        elif isinstance(value, _NESTED):
+            warnings.extend(_check_nested_attribute(key, value, array_limit))
     _check_push_tokens(item.get("push_tokens"))
     _check_subscription_groups(item.get("subscription_groups"))
     return tuple(warnings)
 
 
-def _check_nested_attribute(key: str, value: Any) -> None:
-    _check_nested_keys(value, operators=True)
-    if _size(value, key) > MAX_PAYLOAD:
+def _check_nested_attribute(key: str, value: Any, array_limit: int) -> set[str]:
+    size = _size(value, key)  # first: what holds itself has no end
+    warnings = _check_nested(value, operators=True)
+    members = _members(value)
+    if members is not None and (len(members) > array_limit or size > MAX_PAYLOAD):
+        warnings.add("array_length")
+    elif size > MAX_PAYLOAD:
         raise _BrokenError("payload_too_large", key)
+    return warnings
 
 
-def _array_length(value: Any) -> int:
-    if isinstance(value, list):
-        return len(value)
-    added = value.get("add") if len(value) == 1 else None
-    return len(added) if isinstance(added, list) else 0
+def _members(value: Any) -> Sequence[Any] | None:
+    """The members of an array of scalars, or those an array operation names; ``None`` for what is nested."""
+    if isinstance(value, Mapping):
+        value = next(iter(value.values())) if len(value) == 1 and value.keys() <= {"add", "remove"} else None
+    flat = isinstance(value, (list, tuple)) and not any(isinstance(member, _NESTED) for member in value)
+    return value if flat else None
 
 
 def _check_push_tokens(tokens: Any) -> None:
     if tokens is None:
         return
-    for token in tokens if isinstance(tokens, list) else [None]:
+    for given in tokens if isinstance(tokens, list) else [None]:
+        token: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
         for field in ("app_id", "token"):
-            if not isinstance(token, Mapping) or not isinstance(token.get(field), str) or not token[field]:
+            if not isinstance(token.get(field), str) or not token[field]:
                 raise _BrokenError("missing_field", f"push_tokens.{field}")
+        device = token.get("device_id")
+        if device is not None and not (isinstance(device, str) and 8 <= len(device.encode("utf-8", "replace")) <= 255):
+            raise _BrokenError("device_id", "push_tokens.device_id")
 
 
 def _check_subscription_groups(groups: Any) -> None:
@@ -250,7 +264,7 @@ def _check_properties(properties: Mapping[str, Any], reserved: frozenset[str]) -
     for key, value in properties.items():
         if type(key) is not str or not key or len(key) > MAX_TEXT or key[0] == "$" or key[0].isspace():
             _check_key(key)  # only then is it worth a call
-        if key in reserved:
+        if key.strip() in reserved:
             raise _BrokenError("reserved_key", key)
         kind = type(value)
         if kind is str:
@@ -260,11 +274,13 @@ def _check_properties(properties: Mapping[str, Any], reserved: frozenset[str]) -
             continue
         elif isinstance(value, str):
             _check_text(key, value)
-        elif isinstance(value, (list, Mapping)):
+        elif isinstance(value, _NESTED):
             nested = True
-            _check_nested_keys(value, operators=False)
     if nested:
         _check_size(properties)
+        for value in properties.values():
+            if isinstance(value, _NESTED):
+                _check_nested(value, operators=False)
     return ("too_many_properties",) if len(properties) > MAX_PROPERTIES else ()
 
 
@@ -277,17 +293,18 @@ def _size(value: Any, where: str) -> int:
     try:
         return len(compact_json(value))
     except UnsupportedValueError:
-        raise _BrokenError("payload_too_large", where) from None
+        raise _BrokenError("not_json", where) from None
 
 
 # -- keys and texts -----------------------------------------------------------------------------------------------
 def _check_key(key: object) -> None:
-    if not isinstance(key, str) or not key.strip():
+    name = key.strip() if isinstance(key, str) else ""  # the API trims it
+    if not name:
         raise _BrokenError("empty_key")
-    if len(key) > MAX_TEXT:
-        raise _BrokenError("key_too_long", f"{key[:20]}...")
-    if key.startswith("$"):
-        raise _BrokenError("leading_dollar", key)
+    if len(name) > MAX_TEXT:
+        raise _BrokenError("key_too_long", f"{name[:20]}...")
+    if name[0] == "$":
+        raise _BrokenError("leading_dollar", name)
 
 
 def _check_text(key: str, value: str) -> None:
@@ -295,22 +312,31 @@ def _check_text(key: str, value: str) -> None:
         raise _BrokenError("value_too_long", key)
 
 
-def _check_nested_keys(value: Any, *, operators: bool) -> None:
-    """Check the keys (and, in properties, the texts) at every depth, without recursion: a host's data may be deep."""
-    pending = [value]
+def _check_nested(value: Any, *, operators: bool) -> set[str]:
+    """Check what is inside a property, or (with ``operators``) an attribute, at every depth.
+
+    Without recursion: a host's data may be deep. It has been written as JSON before, and so has an end.
+
+    Returns:
+        The warnings, for an attribute; a property is refused instead.
+    """
+    warnings = set()
+    pending = [("array", value)]
     while pending:
-        current = pending.pop()
+        where, current = pending.pop()
         if isinstance(current, Mapping):
             for key, item in current.items():
                 if not (operators and key in _OPERATORS):
                     _check_key(key)
-                if isinstance(item, (Mapping, list)):
-                    pending.append(item)
-                elif isinstance(item, str) and not operators:
-                    _check_text(key, item)
-        elif isinstance(current, list):
-            for item in current:
-                if isinstance(item, (Mapping, list)):
-                    pending.append(item)
-                elif isinstance(item, str) and not operators:
-                    _check_text("array", item)
+                    if operators and _NESTED_KEY.search(key):
+                        warnings.add("nested_dropped")
+                pending.append((key, item))
+        elif isinstance(current, (list, tuple)):
+            pending.extend(("array", item) for item in current)
+        elif isinstance(current, str) and len(current) > MAX_TEXT:
+            if not operators:
+                raise _BrokenError("value_too_long", where)
+            warnings.add("string_length")
+        elif current is None and operators:
+            warnings.add("nested_dropped")
+    return warnings

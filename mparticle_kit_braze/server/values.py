@@ -7,6 +7,7 @@ import enum
 import json
 import math
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "is_time_text",
     "iso_time",
     "list_of",
+    "nested",
     "scalar",
     "strip_dollar",
     "typed",
@@ -38,17 +40,19 @@ _TYPED_BEGINNINGS = frozenset("0123456789+-.tTfF")
 """What the text of a number or a boolean begins with."""
 
 # The forms the REST API reads as a time; everything else stays text.
+_DATE = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _TIME = re.compile(
-    r"""\s*(?:
-    \d{4}-\d\d-\d\d (?: [Tt]\d\d:\d\d (?: :\d\d (?:[.,:]\d{1,9})? )? \s? (?: [Zz] | [+-]\d\d:?(?:\d\d)? )?
-                      | [ ]\d\d:\d\d:\d\d )?
-    | \d\d/\d\d/\d{4}
-    | [A-Z][a-z]{2} [ ] (?:\d\d|[A-Z][a-z]{2}) [ ] \d\d [ ] \d\d:\d\d:\d\d [. ][A-Z+-][A-Za-z0-9:+-]* [ ] \d{4}
+    rf"""\s*(?:
+    {_DATE} (?: [Tt]{_CLOCK} (?: :[0-5]\d (?:[.,:]\d{{1,9}})? )? \s? (?: [Zz] | [+-]\d\d:?(?:\d\d)? )?
+              | [ ]{_CLOCK}:[0-5]\d )?
+    | (?:0[1-9]|1[0-2])/(?:0[1-9]|[12]\d|3[01])/\d{{4}}
+    | [A-Z][a-z]{{2}} [ ] (?:\d\d|[A-Z][a-z]{{2}}) [ ] \d\d [ ] {_CLOCK}:[0-5]\d [. ][A-Z+-][A-Za-z0-9:+-]* [ ] \d{{4}}
     )\s*""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 
-_COMMON_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z").fullmatch
+_COMMON_TIME = re.compile(rf"{_DATE}T{_CLOCK}:[0-5]\dZ", re.ASCII).fullmatch
 
 # Without the check for circles: those end in a RecursionError.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
@@ -72,8 +76,8 @@ def compact_json(value: Any) -> bytes:
 
 
 def strip_dollar(key: str) -> str:
-    """The key without its leading dollar signs, which Braze does not take."""
-    return key.lstrip("$")
+    """The key without its leading dollar signs, which Braze does not take, and without outer blanks, which it trims."""
+    return key.strip().lstrip("$ ")
 
 
 def iso_time(moment: float | dt.datetime) -> str:
@@ -152,6 +156,20 @@ def scalar(value: Any) -> str | int | float | bool:
     if isinstance(value, dt.date):
         return f"{value.isoformat()}T00:00:00Z"
     raise UnsupportedValueError("is neither text, number, boolean nor date")
+
+
+def nested(value: Any, depth: int = 20) -> Any:
+    """A Python value with lists and objects in it as JSON; ``None`` values of objects are left out.
+
+    Raises:
+        UnsupportedValueError: As :func:`scalar`, or it is nested too deep.
+    """
+    if depth == 0:
+        raise UnsupportedValueError("is nested too deep")
+    if isinstance(value, Mapping):
+        return {str(key): nested(item, depth - 1) for key, item in value.items() if item is not None}
+    members = list_of(value)
+    return scalar(value) if members is None else [nested(member, depth - 1) for member in members]
 
 
 def typed(value: Any, typing: Typing) -> str | int | float | bool:

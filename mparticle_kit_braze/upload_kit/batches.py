@@ -91,6 +91,7 @@ class Batch:
             "mpid": user.get("mpid"),
             "user_identities": user.get("identities"),
             "consent_state": user.get("consent"),
+            "integration_attributes": user.get("integrations"),
             "user_attributes": changed,
             "deleted_user_attributes": list(deleted),
             "events": [content["event"] for content in self.contents],

@@ -47,7 +47,7 @@ class EventsApi:
             "Content-Type": "application/json",
             "Authorization": "Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode(),
         }
-        self._pinned: dict[str, Any] | None = values.get("request")
+        self._pinned: dict[str, Any] | None = None
         self._not_before = 0.0
         self._due = 0
 
@@ -120,6 +120,9 @@ class EventsApi:
 
     def _repeated(self, records: Sequence[Record]) -> tuple[list[Batch], bool] | None:
         pinned = self._pinned
+        if pinned is None or pinned["first"] != records[0].id:
+            self._values.reload()  # another process may have been sending, and have died of it
+            pinned = self._values.get("request")
         if not isinstance(pinned, dict) or pinned.get("first") != records[0].id:
             return None
         counts = pinned.get("counts")

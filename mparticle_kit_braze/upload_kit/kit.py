@@ -59,6 +59,7 @@ class MParticleUploadKit(Kit):
     """
 
     name: ClassVar[str] = "mParticle"
+    follows_data_plan: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -93,6 +94,7 @@ class MParticleUploadKit(Kit):
         self._attributes: dict[str, Any] = {}
         self._identities: dict[IdentityType, str] = {}
         self._prefix = ""
+        self._integrations = 0
 
     @classmethod
     def from_configuration(cls, configuration: KitConfiguration) -> MParticleUploadKit:
@@ -133,6 +135,10 @@ class MParticleUploadKit(Kit):
         self._user = user
         self._attributes = {} if user is None else dict(user.attributes)
         self._identities = {} if user is None else dict(user.identities)
+        self._describe(user)
+
+    def _describe(self, user: User | None) -> None:
+        """Write down who the user is, as it goes with every record."""
         described: dict[str, Any] = {"key": None if user is None else str(user.mpid)}
         if user is not None:
             if self._names_mpid:
@@ -144,6 +150,10 @@ class MParticleUploadKit(Kit):
                 described["identities"] = identities
             if consent := consent_body(user.consent):
                 described["consent"] = consent
+        if self._context is not None:
+            self._integrations = self._context.integration.changes
+            if integrations := self._context.integration.all():
+                described["integrations"] = integrations
         self._prefix = '{"user":' + encode(described) + ',"event":'
 
     @property
@@ -158,6 +168,8 @@ class MParticleUploadKit(Kit):
     ) -> None:
         if self._delivery is None or self._context is None:
             raise MParticleError("The upload kit has not been started; give it to an MParticle client first")
+        if self._integrations != self._context.integration.changes:
+            self._describe(self._user)
         data = body["data"]
         data["timestamp_unixtime_ms"] = milliseconds(self._time() if moment is None else moment)
         data["source_message_id"] = random_id()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mparticle_kit_braze.braze import AuthenticationFailure
+from mparticle_kit_braze.braze.answers import parsed
 from mparticle_kit_braze.braze.server_config import ServerConfig
 from mparticle_kit_braze.delivery.destination import Backoff, Outcome, Response, Verdict
 from mparticle_kit_braze.delivery.policy import Pace, failed
@@ -34,7 +35,9 @@ def outcome(client: Client, response: Response) -> Outcome:
         (Response(200, {}, b'{"config": {"ti'), Verdict.ACCEPTED),
         (Response(200, {}, b"[" * 100_000), Verdict.ACCEPTED),
         (Response(200, {}, b'{"error": "invalid_api_key"}'), Verdict.REFUSED),
-        (Response(200, {}, b'{"auth_error": {"error_code": 22, "reason": "EXPIRED"}}'), Verdict.UNAUTHORIZED),
+        (Response(200, {}, b'{"auth_error": {"error_code": 22, "reason": "EXPIRED"}}'), Verdict.RETRY),
+        (Response(200, {}, b'{"auth_error": null}'), Verdict.ACCEPTED),
+        (Response(200, {}, b'{"auth_error": false}'), Verdict.ACCEPTED),
         (Response(401, {}, b'{"error_code": 22}'), Verdict.UNAUTHORIZED),
         (Response(401, {}, b""), Verdict.UNAUTHORIZED),
         (Response(403, {}, b"<html>"), Verdict.UNAUTHORIZED),
@@ -101,6 +104,48 @@ def test_an_unreadable_answer_is_reported_once(client: Client) -> None:
     assert "html" not in json.dumps(client.send())
 
 
+@pytest.mark.parametrize(
+    ("enabled", "status", "verdict"),
+    [
+        (True, 200, Verdict.UNAUTHORIZED),
+        (True, 401, Verdict.UNAUTHORIZED),
+        (False, 200, Verdict.RETRY),  # there will never be a new signature
+        (False, 401, Verdict.UNAUTHORIZED),  # but perhaps a new key
+    ],
+)
+def test_what_an_authentication_failure_waits_for(
+    make_client: Callable[..., Client], enabled: bool, status: int, verdict: Verdict
+) -> None:
+    """A new signature, where SDK authentication is on; subscribers hear of it either way."""
+    client = make_client(":memory:", sdk_authentication=enabled)
+    heard: list[AuthenticationFailure] = []
+    client.braze.subscribe_to_sdk_authentication_failures(heard.append)
+    client.braze.change_user("u1", "sig")
+    failing = Response(status, {}, b'{"auth_error": {"error_code": 22, "reason": "EXPIRED"}}')
+    assert outcome(client, failing).verdict is verdict
+    assert heard == [AuthenticationFailure(22, "EXPIRED", "u1", "sig" if enabled else None)]
+
+
+def test_the_same_callback_may_hear_of_failures_twice(client: Client) -> None:
+    """Each subscription ends on its own, and what a callback raises is reported."""
+    failing = Response(200, {}, b'{"auth_error": {"error_code": 22}}')
+    heard: list[AuthenticationFailure] = []
+    ends = [client.braze.subscribe_to_sdk_authentication_failures(heard.append) for _ in range(2)]
+    ends[0]()
+    ends[0]()
+    client.braze.subscribe_to_sdk_authentication_failures(lambda _failure: 1 / 0)
+    outcome(client, failing)
+    assert len(heard) == 1
+    assert "callback_failed" in [problem.code for problem in client.problems]
+
+
+def test_answers_nested_beyond_reason_are_none() -> None:
+    """What could not be stored or copied again is not read in the first place."""
+    for levels, taken in ((99, True), (100, False), (900, False)):
+        assert (parsed(b'{"a":' * levels + b"[]" + b"}" * levels) is not None) is taken
+    assert parsed(b"5") == 5
+
+
 def test_authentication_failures_reach_subscribers(make_client: Callable[..., Client]) -> None:
     """With code, reason, user and the signature that failed; one who raises does not disturb the next."""
     client = make_client(":memory:", sdk_authentication=True)
@@ -162,6 +207,8 @@ def test_known_names_are_blocked_too(client: Client) -> None:
         {"time": 5, "global_request_rate_limit": 5},
         {"time": 5, "global_request_rate_limit": {"endpoint_overrides": {"data": []}}},
         {"time": 1e400},
+        {"time": 10**300},
+        {"time": 5, "global_request_rate_limit": {"capacity": 1e300, "refill_rate": 5e-324}},
     ],
 )
 def test_malformed_configurations_do_no_harm(client: Client, raw: Any) -> None:
@@ -210,6 +257,26 @@ def test_messaging_sessions_ask_for_messages_again(client: Client, clock: Manual
     assert body["respond_with"]["triggers"] is True
     assert [event["name"] for event in body["events"]] == ["ce"]
     client.braze.log_custom_event("c")
+    assert "triggers" not in client.send()["respond_with"]
+
+
+def test_a_request_without_events_asks_for_messages_too(client: Client, clock: ManualClock) -> None:
+    """Attributes do not extend a session: after the configured inactivity their request asks, once for the pause."""
+    client.braze.open_session()
+    client.send({"config": {"time": 1, "messaging_session_timeout": 300}})
+    asked = []
+    for seconds, event in ((300, False), (1, False), (50, False), (0, True), (301, True), (301, False)):
+        clock.advance(seconds)
+        client.user.set_first_name(f"Ada {clock.wall}")
+        if event:
+            client.braze.log_custom_event("e")
+        asked.append(client.send()["respond_with"].get("triggers", False))
+    assert asked == [False, True, False, False, True, True]
+    assert client.codes() == []
+    clock.advance(400)
+    client.braze.disable()
+    client.user.set_first_name("Bob")
+    client.delivery.append("a", b'{"first_name":"Bob"}')
     assert "triggers" not in client.send()["respond_with"]
 
 

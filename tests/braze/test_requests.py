@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mparticle_kit_braze._version import __version__
+from mparticle_kit_braze.errors import ConfigurationError
 
 from .conftest import START, Client, ManualClock
 
@@ -72,6 +73,39 @@ def test_attempts_are_counted_in_the_header(client: Client) -> None:
     for number in ("1", "2", "3"):
         client.send(status=503)
         assert client.last_headers["X-Braze-Req-Attempt"] == number
+
+
+def test_attempts_count_on_over_restarts_and_users(make_client: Callable[..., Client]) -> None:
+    """Whatever failed counts, an authentication failure too; only a success, or a wipe, ends the count."""
+    client = make_client(sdk_authentication=True)
+    client.braze.change_user("u1", "sig")
+    client.send(status=503)
+    client.send({"auth_error": {"error_code": 22, "reason": "EXPIRED"}})
+    records = client.delivery.records
+    again = make_client(sdk_authentication=True)
+    again.delivery.records.extend(records)
+    again.send(status=400)
+    assert again.last_headers["X-Braze-Req-Attempt"] == "3"
+    again.braze.change_user("u2", "sig")
+    again.send()
+    assert again.last_headers["X-Braze-Req-Attempt"] == "4"
+    again.send(status=503)
+    assert again.last_headers["X-Braze-Req-Attempt"] == "1"
+    again.braze.wipe_data()
+    again.braze.log_custom_event("a")
+    again.send()
+    assert again.last_headers["X-Braze-Req-Attempt"] == "1"
+
+
+def test_app_version_code(make_client: Callable[..., Client]) -> None:
+    """Sent as given beside the version, and only four numbers are taken."""
+    client = make_client(":memory:", app_version="2024 summer", app_version_code="24.7.0.12")
+    client.braze.log_custom_event("a")
+    body = client.send()
+    assert (body["app_version"], body["app_version_code"]) == ("2024 summer", "24.7.0.12")
+    for wrong in ("1.2.3", "1.2.3.x", "", "1.2.3.4\n", 5):
+        with pytest.raises(ConfigurationError):
+            make_client(":memory:", app_version_code=wrong)
 
 
 def test_attributes_merge_key_by_key(client: Client) -> None:

@@ -35,7 +35,7 @@ VALUES: dict[str, tuple[str, Any, Any]] = {
     "subscription_group_mapping": (json.dumps(GROUPS), {"weekly": "g-1"}, {"weekly": "g-1"}),
     "consent_mapping": (
         json.dumps(CONSENT),
-        CONSENT,
+        [entry for entry in CONSENT if entry["value"].startswith("google_ad_")],
         (("marketing", "$google_ad_personalization"), ("marketing", "$google_ad_user_data")),
     ),
     "use_ecommerce_recommended_events": ("True", True, True),
@@ -89,6 +89,7 @@ def test_setting_is_read_by_both_names(name: str, profile: str) -> None:
         ("subscription_group_mapping", "not json"),
         ("subscription_group_mapping", 3),
         ("consent_mapping", [{"map": "x"}]),
+        ("consent_mapping", {"ads": "google_analytics"}),
         ("source", 3),
         ("cart_id_attribute", 3),
         ("user_tags_value", "maybe"),
@@ -230,6 +231,7 @@ def test_endpoint_comes_from_host_before_cluster(settings: dict[str, str], endpo
     [
         ({"cluster": "{broken"}, "The setting cluster takes"),
         ({"cluster": "{}"}, "Custom form"),
+        ({"cluster": "Custom"}, "The setting cluster takes"),
         ({"cluster": "US-99"}, "The setting cluster"),
         ({"host": "http://braze.example.com"}, "The setting host"),
         ({"host": "https://user:secret@x.com"}, "The setting host"),

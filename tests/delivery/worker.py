@@ -46,37 +46,6 @@ def script(url: str, directory: str, count: str) -> None:
         delivery.append("e", payload)
 
 
-def script_in_thread(url: str, directory: str, count: str) -> None:
-    """Append in a thread that ends by ``sys.exit``, and end."""
-
-    def work() -> None:
-        script.delivery = make(url, directory)  # type: ignore[attr-defined]
-        for payload in payloads(range(int(count))):
-            script.delivery.append("e", payload)  # type: ignore[attr-defined]
-        sys.exit(3)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-
-
-def late(url: str, directory: str, count: str) -> None:
-    """Append once more in an exit handler that runs after ours."""
-    import atexit
-
-    holder: list[Delivery] = []
-    atexit.register(lambda: holder[0].append("e", b'{"n": 1000}'))
-    holder.append(make(url, directory))
-    for payload in payloads(range(int(count))):
-        holder[0].append("e", payload)
-
-
-def exit_at_once(url: str, directory: str, count: str) -> None:
-    """End by ``os._exit``, which runs no handlers."""
-    script(url, directory, count)
-    os._exit(0)
-
-
 def fork_busy(url: str, directory: str, rounds: str) -> None:
     """Fork again and again while threads append and flush; every child appends its own and flushes."""
     delivery = make(url, directory, max_batch_records=50)
@@ -116,18 +85,6 @@ def fork_busy(url: str, directory: str, rounds: str) -> None:
     say(f"{count} {codes} {complete}")
 
 
-def fork_once(url: str, directory: str, _: str) -> None:
-    """The parent has unsent records at the fork; both flush."""
-    delivery = make(url, directory)
-    delivery.append("e", b'{"n": 1}')
-    child = os.fork()
-    delivery.append("e", b'{"n": 3}' if child == 0 else b'{"n": 2}')
-    complete = delivery.flush(10).complete
-    if child == 0:
-        os._exit(0 if complete else 1)
-    say(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])} {complete}")
-
-
 def fork_stuck(url: str, directory: str, _: str) -> None:
     """Fork while another thread keeps the outbox busy for longer than a fork waits."""
     delivery = make(url, directory)
@@ -152,22 +109,7 @@ def fork_stuck(url: str, directory: str, _: str) -> None:
     enough.set()
     thread.join()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    say(f"{code} {waited < 3} {delivery.flush(10).complete}")
-
-
-def preload(url: str, directory: str, workers: str) -> None:
-    """As gunicorn does: the parent makes the delivery and logs, workers log and end in an orderly way."""
-    delivery = make(url, directory)
-    delivery.append("e", b'{"n": 0}')
-    children = []
-    for number in range(1, int(workers) + 1):
-        child = os.fork()
-        if child == 0:
-            delivery.append("e", b'{"n": %d}' % number)
-            sys.exit(0)
-        children.append(child)
-    for child in children:
-        os.waitpid(child, 0)
+    say(f"{code} {waited < 10} {delivery.flush(10).complete}")
 
 
 def _pool_target(delivery: Delivery | None, url: str, directory: str, number: int) -> None:
@@ -190,15 +132,6 @@ def processes(url: str, directory: str, method: str) -> None:
     for child in children:
         child.join()
     say(str([child.exitcode for child in children]))
-
-
-def hold_lease(url: str, directory: str, _: str) -> None:
-    """Send to a server that never answers, and say so once the lease is held."""
-    delivery = make(url, directory, read_timeout=60)
-    delivery.append("e", b'{"n": 1}')
-    delivery.flush_soon()
-    while True:
-        time.sleep(60)
 
 
 def disk_limit(url: str, directory: str, limit: str) -> None:
@@ -224,8 +157,8 @@ def memory_budget(url: str, directory: str, count: str) -> None:
     delivery.append("e", b"{}")
     delivery.flush(5)
     before = resident()
-    for payload in payloads(range(int(count))):
-        delivery.append("e", payload)
+    for number in range(int(count)):
+        delivery.append("e", b'{"n": %d, "text": "%s"}' % (number, b"x" * 500))
     delivery.flush(5)
     say(str(resident() - before))
     os._exit(0)
@@ -236,15 +169,9 @@ SCENARIOS: dict[str, Callable[[str, str, str], None]] = {
     for function in (
         endless,
         script,
-        script_in_thread,
-        late,
-        exit_at_once,
         fork_busy,
-        fork_once,
         fork_stuck,
-        preload,
         processes,
-        hold_lease,
         disk_limit,
         memory_budget,
     )

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mparticle_kit_braze.diagnostics import Problem, Reporter
 from mparticle_kit_braze.errors import InvalidArgumentError
+from mparticle_kit_braze.key_values import open_database
 from mparticle_kit_braze.storage import Storage
 
 json_values = st.recursive(
@@ -48,6 +49,35 @@ def test_values_survive_a_restart(tmp_path: Path, reporter: Reporter) -> None:
     again.close()
 
 
+def test_values_stored_while_the_file_is_opened(
+    tmp_path: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finalizer that stores while its thread opens the file: nothing is lost, no connection is left open."""
+    connections: list[sqlite3.Connection] = []
+    values = Storage.open(tmp_path, reporter).key_values()
+    values.before_fork()
+    values.after_fork_in_parent()  # it is closed now, to be opened again when it is needed
+
+    def opened(path: Path) -> sqlite3.Connection:
+        connection = open_database(path)
+        connections.append(connection)
+        if len(connections) == 1:
+            values.set("stored", 1)
+        return connection
+
+    monkeypatch.setattr("mparticle_kit_braze.key_values.open_database", opened)
+    values.reload()
+    assert values.get("stored") == 1
+    values.close()
+    assert len(connections) == 2
+    for connection in connections:
+        with pytest.raises(sqlite3.ProgrammingError):  # it is closed
+            connection.execute("SELECT 1")
+    again = Storage.open(tmp_path, reporter).key_values()
+    assert again.items() == {"stored": 1}
+    again.close()
+
+
 def test_private_permissions(tmp_path: Path, reporter: Reporter) -> None:
     """Directories are made 0700 and files 0600."""
     storage = Storage.open(tmp_path / "state", reporter)
@@ -60,10 +90,10 @@ def test_private_permissions(tmp_path: Path, reporter: Reporter) -> None:
     values.close()
 
 
-def test_default_location_is_the_users_data_directory(tmp_path: Path, reporter: Reporter) -> None:
+def test_default_location_is_the_users_data_directory(reporter: Reporter) -> None:
     """``None`` means the platform's data directory for this user."""
     storage = Storage.open(None, reporter)
-    assert storage.path == tmp_path / "xdg-data" / "mparticle_kit_braze"
+    assert storage.path == Path(os.environ["XDG_DATA_HOME"]) / "mparticle_kit_braze"
 
 
 def test_memory_keeps_nothing(tmp_path: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,9 +61,10 @@ def logged(sandbox: Sandbox) -> list[tuple[str, float]]:
 def test_the_wall_clock_jumps(sandbox: Sandbox, braze: Braze, clock: JumpingClock, jump: float) -> None:
     """Order is kept, intervals go on, back-off ends when it should, and events keep the times they were given."""
     before = clock.time()
+    primed = len(sandbox.requests)
     sandbox.respond_next(Reply(status=500))
     braze.log_custom_event("One")
-    assert sandbox.wait_for(lambda: len(sandbox.requests) >= 2, 10)
+    assert sandbox.wait_for(lambda: len(sandbox.requests) > primed, 10)
     clock.offset += jump
     after = clock.time()
     braze.log_custom_event("Two")
@@ -92,7 +93,7 @@ def test_a_jump_between_starts(sandbox: Sandbox, state: Path, jump: float) -> No
     with Braze(KEY, sandbox.url, storage=state, clock=past) as braze:
         braze.log_custom_event("Primed")
         braze.log_custom_event("One")
-        assert not braze.flush(timeout=3).complete
+        assert not braze.flush().complete
     sandbox.fault = None
     with Braze(KEY, sandbox.url, storage=state, clock=now) as braze:
         braze.log_custom_event("Two")
@@ -106,8 +107,9 @@ def test_retry_after_and_a_jump(sandbox: Sandbox, braze: Braze, clock: JumpingCl
     """A wait the server asked for is counted by the monotonic clock."""
     sandbox.respond_next(Reply(status=429, headers={"Retry-After": "1"}))
     begun = time.monotonic()
+    primed = len(sandbox.requests)
     braze.log_custom_event("One")
-    assert sandbox.wait_for(lambda: len(sandbox.requests) >= 2, 10)
+    assert sandbox.wait_for(lambda: len(sandbox.requests) > primed, 10)
     clock.offset = jump
     assert sandbox.wait_for(lambda: len(logged(sandbox)) == 1, 10)
     assert 1.0 <= time.monotonic() - begun < 8

@@ -37,14 +37,15 @@ def test_an_endpoint_out_of_order_and_back(
     make: Make, sandbox: Sandbox, problems: Problems, caplog: pytest.LogCaptureFixture, behaviour: str
 ) -> None:
     """Everything is kept and tried again, said once an episode; it arrives unasked once the endpoint is back."""
-    client = make(flush_interval=0.05, connect_timeout=0.3, read_timeout=0.1)
+    client = make(flush_interval=0.05, connect_timeout=0.3, read_timeout=0.2)
     prime(client, sandbox)
     caplog.clear()
     with misbehaving(sandbox, behaviour):
         log(client, range(10))
         wait_until(lambda: client.stats().kits["Braze"].retried >= 3, 15, what="a third attempt")
         assert client.stats().queued == 10
-    assert sandbox.wait_for(lambda: ids(sandbox) == list(range(10)), 10)
+    # On a busy machine even a good answer may come too late, and the batch goes once more.
+    assert sandbox.wait_for(lambda: list(dict.fromkeys(ids(sandbox))) == list(range(10)), 10)
     assert problems.codes.count("delivery_failed") >= 3
     assert len(warnings_of(caplog)) == 1
 
@@ -52,14 +53,14 @@ def test_an_endpoint_out_of_order_and_back(
 def test_a_status_of_failure_storms_and_ends(make: Make, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     """Attempts are counted up in the header, and the attempt after a success is the first again."""
     client = make(flush_interval=0.05)
-    prime(client, sandbox)
+    before = prime(client, sandbox)
     caplog.clear()
     sandbox.respond_next(*(Reply(status=status) for status in (500, 502, 503, 504, 404, 302)))
     log(client, [1])
     assert sandbox.wait_for(lambda: ids(sandbox) == [1], 10)
     log(client, [2])
     assert client.flush(timeout=10).complete
-    attempts = [request.headers["X-Braze-Req-Attempt"] for request in sandbox.requests[1:]]
+    attempts = [request.headers["X-Braze-Req-Attempt"] for request in sandbox.requests[before:]]
     assert attempts == ["1", "2", "3", "4", "5", "6", "7", "1"]
     assert len(warnings_of(caplog)) == 1
 
@@ -133,15 +134,20 @@ def test_tls_against_a_port_without_it(make: Make, sandbox: Sandbox) -> None:
 def test_retry_after_is_a_minimum(make: Make, sandbox: Sandbox) -> None:
     """Not even a flush asks again before the server's time, and delivery goes on by itself afterwards."""
     client = make(flush_interval=0.05)
-    before = prime(client, sandbox)
-    sandbox.respond_next(Reply(status=429, headers={"Retry-After": "1"}))
+    prime(client, sandbox)
+    asked: list[float] = []
+
+    def refuse_once(_request: object) -> Reply | None:
+        asked.append(time.monotonic())
+        return Reply(status=429, headers={"Retry-After": "1"}) if len(asked) == 1 else None
+
+    sandbox.fault = refuse_once
     log(client, [1])
-    assert sandbox.wait_for(lambda: len(sandbox.requests) > before, 5)
-    refused = time.monotonic()
+    wait_until(lambda: client.stats().kits["Braze"].retried == 1, 10)
     assert client.flush(timeout=0.2).kept == 1
-    assert len(sandbox.requests) == before + 1
     assert sandbox.wait_for(lambda: ids(sandbox) == [1], 10)
-    assert time.monotonic() - refused > 0.85
+    assert len(asked) == 2
+    assert asked[1] - asked[0] >= 1.0
 
 
 def planned_in(client: MParticle) -> float:
@@ -180,15 +186,15 @@ def test_retry_after_in_all_its_forms(  # noqa: PLR0917  (pytest passes them by 
     sandbox.respond_next(Reply(status=status, headers={"Retry-After": value}))
     log(client, [1])
     begun = time.monotonic()
-    result = client.flush(timeout=0.0 if least else 2)
+    result = client.flush(timeout=0.0 if least else 20)
     if least:
-        assert sandbox.wait_for(lambda: client.stats().kits["Braze"].retried == 1, 5)
+        wait_until(lambda: client.stats().kits["Braze"].retried == 1, 20)
         assert client.flush(timeout=1).kept == 1  # no attempt fits, so it does not wait
         wait_until(lambda: least <= planned_in(client) <= most, what="the wait asked for")
     else:
         assert result.complete
         assert ids(sandbox) == [1]
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 30
     assert set(problems.codes) <= {"delivery_failed"}
 
 
@@ -204,7 +210,7 @@ def test_a_flush_in_a_storm_returns_at_its_deadline(make: Make, sandbox: Sandbox
     result = client.flush(timeout=1.0)
     elapsed = time.monotonic() - begun
     assert (result.sent, result.kept, result.dead, result.dropped) == (30, 20, 0, 0)
-    assert 0.7 < elapsed < 2.5
+    assert 0.7 < elapsed < 5
     assert client.stats().kits["Braze"].retried >= 3
     sandbox.fault = None
     assert client.flush(timeout=10).complete
@@ -230,10 +236,10 @@ def test_a_flush_while_the_endpoint_hangs(make: Make, sandbox: Sandbox) -> None:
     begun = time.monotonic()
     assert client.flush(timeout=0.3).kept == 5
     assert client.close(timeout=0.3).kept == 5
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 10
     sandbox.reset()
-    make()
-    assert sandbox.wait_for(lambda: ids(sandbox) == list(range(5)), 10)
+    assert make().flush(timeout=20).complete
+    assert ids(sandbox) == list(range(5))
 
 
 def test_an_answer_that_trickles(make: Make, sandbox: Sandbox) -> None:

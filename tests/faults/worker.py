@@ -50,9 +50,9 @@ def one_batch(url: str, directory: str, count: str) -> None:
     sys.stdin.read()
 
 
-def script(url: str, directory: str, count: str) -> None:
+def script(url: str, directory: str, count: str, budget: str) -> None:
     """Log and simply end; say when the last line of the script was reached."""
-    client = client_on(url, directory)
+    client = client_on(url, directory, exit_timeout=float(budget))
     log(client, range(int(count)))
     say(time.time())
 
@@ -73,7 +73,7 @@ def exit_in_thread(url: str, directory: str, count: str) -> None:
 
 def daemon_logs(url: str, directory: str, notes: str) -> None:
     """End while a daemon thread is logging."""
-    client = client_on(url, directory)
+    client = client_on(url, directory, exit_timeout=20)  # it takes milliseconds; on a machine at its limits, who knows
     file = Path(notes).open("ab", buffering=0)  # noqa: SIM115  (it must outlive this function)
 
     def work() -> None:

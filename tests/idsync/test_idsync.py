@@ -41,24 +41,27 @@ from mparticle_kit_braze.identity import User
 from mparticle_kit_braze.idsync.api import Meaning, read_answer, read_mpid
 from mparticle_kit_braze.kits.kit import IdentityOperation
 from mparticle_kit_braze.kits.waiting import MOST_CALLS
+from mparticle_kit_braze.sandbox import Reply, Sandbox
 from tests.kits.recording import RecordingKit
 from tests.support import ManualClock, run_python, wait_until
 
-from .server import KEY, SECRET, IDSync, Reply
+KEY, SECRET = "us1-key", "idsync-secret"
 
 
 @pytest.fixture
-def server() -> Iterator[IDSync]:
-    with IDSync() as started:
+def server() -> Iterator[Sandbox]:
+    """An mParticle, which must have found nothing wrong with any request."""
+    with Sandbox() as started:
+        started.mparticle.keys[KEY] = SECRET
         yield started
-        assert started.wrong == []
+        assert started.idsync.problems == []
 
 
-def resolver_of(server: IDSync, **settings: Any) -> IDSyncResolver:
+def resolver_of(server: Sandbox, **settings: Any) -> IDSyncResolver:
     return IDSyncResolver(KEY, SECRET, endpoint=server.url, first_wait=0.01, **settings)
 
 
-def client_of(server: IDSync, kit: RecordingKit, storage: Any = ":memory:", **settings: Any) -> MParticle:
+def client_of(server: Sandbox, kit: RecordingKit, storage: Any = ":memory:", **settings: Any) -> MParticle:
     return MParticle([kit], storage=storage, resolver=resolver_of(server), **settings)
 
 
@@ -83,10 +86,10 @@ ORDER = CommerceEvent(
 # -- before the first user ------------------------------------------------------------------------------------------
 
 
-def test_calls_wait_for_the_first_user(server: IDSync) -> None:
+def test_calls_wait_for_the_first_user(server: Sandbox) -> None:
     """Until mParticle has said who the user is calls wait; then they arrive in order, with the time they were made."""
     kit, clock = RecordingKit(), ManualClock()
-    server.gate.clear()
+    server.idsync.answering.clear()
     with client_of(server, kit, clock=clock) as client:
         made = clock.time()
         client.log_event("A", EventType.SOCIAL, {"n": [1, {"x": None}]})
@@ -103,8 +106,9 @@ def test_calls_wait_for_the_first_user(server: IDSync) -> None:
         assert client.current_user is None
         assert client.current_session is None
         assert kit.names() == ["on_start"]
+        assert client.flush(0).kept == 11
         clock.advance(100)
-        server.gate.set()
+        server.idsync.answering.set()
         user = identified(client)
         client.log_event("C")
         assert client.current_session is not None
@@ -126,9 +130,9 @@ def test_calls_wait_for_the_first_user(server: IDSync) -> None:
     assert user.consent == ConsentState()
 
 
-def test_what_waits_survives_the_end_of_the_process(server: IDSync, tmp_path: Path) -> None:
+def test_what_waits_survives_the_end_of_the_process(server: Sandbox, tmp_path: Path) -> None:
     """Calls of a process that died before it knew the user are made by the next one, before its own."""
-    server.gate.clear()
+    server.idsync.answering.clear()
     code = f"""
         import os, sys
         from mparticle_kit_braze import IDSyncResolver, LoggingKit, MParticle
@@ -142,7 +146,8 @@ def test_what_waits_survives_the_end_of_the_process(server: IDSync, tmp_path: Pa
     kit = RecordingKit()
     with client_of(server, kit, tmp_path) as client:
         client.log_event("5")
-        server.gate.set()
+        assert client.flush(0).kept == 6
+        server.idsync.answering.set()
         identified(client)
     assert [event.name for (event,) in kit.of("log_event")] == ["0", "1", "2", "3", "4", "5"]
     again = RecordingKit()
@@ -151,15 +156,15 @@ def test_what_waits_survives_the_end_of_the_process(server: IDSync, tmp_path: Pa
     assert again.names() == ["on_start"]
 
 
-def test_processes_that_wait_do_not_overwrite_each_other(server: IDSync, tmp_path: Path) -> None:
+def test_processes_that_wait_do_not_overwrite_each_other(server: Sandbox, tmp_path: Path) -> None:
     """Two clients on one directory, both without a user: every call of both is made, once."""
     kits = RecordingKit(), RecordingKit()
-    server.gate.clear()
+    server.idsync.answering.clear()
     with client_of(server, kits[0], tmp_path) as first, client_of(server, kits[1], tmp_path) as second:
         for number in range(5):
             first.log_event(f"first {number}")
             second.log_event(f"second {number}")
-        server.gate.set()
+        server.idsync.answering.set()
         identified(first)
         identified(second)
     names = [event.name for kit in kits for (event,) in kit.of("log_event")]
@@ -167,10 +172,10 @@ def test_processes_that_wait_do_not_overwrite_each_other(server: IDSync, tmp_pat
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_child_asks_for_itself(server: IDSync, tmp_path: Path) -> None:
+def test_a_forked_child_asks_for_itself(server: Sandbox, tmp_path: Path) -> None:
     """A child forked while the answer is awaited asks again, and its calls are made once it knows."""
     kit = RecordingKit()
-    server.gate.clear()
+    server.idsync.answering.clear()
     with client_of(server, kit, tmp_path) as client:
         client.log_event("parent")
         pid = os.fork()
@@ -182,30 +187,30 @@ def test_a_forked_child_asks_for_itself(server: IDSync, tmp_path: Path) -> None:
                 status = 0
             finally:
                 os._exit(status)
-        wait_until(lambda: len(server.requests) == 2)
-        server.gate.set()
+        wait_until(lambda: len(server.idsync.requests) == 2)
+        server.idsync.answering.set()
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         identified(client)
 
 
-def test_the_room_is_bounded(server: IDSync) -> None:
+def test_the_room_is_bounded(server: Sandbox) -> None:
     """Calls beyond the bound are lost and reported; those before it arrive."""
     kit = RecordingKit()
     problems: list[Problem] = []
-    server.gate.clear()
+    server.idsync.answering.clear()
     with client_of(server, kit, on_error=problems.append) as client:
         for number in range(MOST_CALLS + 5):
             client.log_event(str(number))
-        server.gate.set()
+        server.idsync.answering.set()
         identified(client)
     assert len(kit.of("log_event")) == MOST_CALLS
     assert [problem.code for problem in problems] == ["waiting_full"] * 5
 
 
-def test_opted_out_calls_do_not_wait(server: IDSync) -> None:
+def test_opted_out_calls_do_not_wait(server: Sandbox) -> None:
     """Opting out while calls wait: events are refused, those that wait as well; wrong calls raise as ever."""
     kit = RecordingKit({"id": 28, "as": {"honorOptOut": "False"}})
-    server.gate.clear()
+    server.idsync.answering.clear()
     with client_of(server, kit) as client:
         client.log_event("before")
         client.set_opt_out(True)
@@ -213,7 +218,7 @@ def test_opted_out_calls_do_not_wait(server: IDSync) -> None:
         with pytest.raises(InvalidArgumentError):
             client.log_event("")
         client.increment_user_attribute("n")
-        server.gate.set()
+        server.idsync.answering.set()
         identified(client)
         client.set_opt_out(False)
         client.log_event("after")
@@ -222,7 +227,7 @@ def test_opted_out_calls_do_not_wait(server: IDSync) -> None:
 
 
 @pytest.mark.parametrize("note", ["x", {"call": "no_such_call", "arguments": []}, {"call": "log_event"}, {"call": 5}])
-def test_a_note_that_does_not_read_is_passed_over(server: IDSync, tmp_path: Path, note: Any) -> None:
+def test_a_note_that_does_not_read_is_passed_over(server: Sandbox, tmp_path: Path, note: Any) -> None:
     """Damaged notes on disk harm no other call."""
     with client_of(server, RecordingKit(), tmp_path) as client:
         identified(client)
@@ -239,7 +244,7 @@ def test_a_note_that_does_not_read_is_passed_over(server: IDSync, tmp_path: Path
 # -- calls ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_user_stays_until_the_answer_comes(server: IDSync) -> None:
+def test_the_user_stays_until_the_answer_comes(server: Sandbox) -> None:
     """A login in flight holds nothing up; the kits hear of it, then the request's callback, then listeners."""
     order: list[Any] = []
 
@@ -259,14 +264,14 @@ def test_the_user_stays_until_the_answer_comes(server: IDSync) -> None:
             order.append("request")
             results.append(result)
 
-        server.gate.clear()
+        server.idsync.answering.clear()
         start = time.monotonic()
         request = IdentityRequest(customer_id="ada", on_success=succeeded)
         assert client.login(request) is first
         client.log_event("meanwhile")
         assert time.monotonic() - start < 1
         assert client.current_user is first
-        server.gate.set()
+        server.idsync.answering.set()
         wait_until(lambda: len(order) == 3)
         assert order == ["kit", "request", ("listener", "login")]
         (result,) = results
@@ -277,28 +282,28 @@ def test_the_user_stays_until_the_answer_comes(server: IDSync) -> None:
     assert [name for name in kit.names() if name != "on_start"] == [
         "on_identity_completed", "log_event", "on_identity_completed",
     ]  # fmt: skip
-    assert server.requests[1][1]["previous_mpid"] == str(first.mpid)
-    assert server.requests[1][1]["context"] == "context-1"
+    assert server.idsync.requests[1].body["previous_mpid"] == str(first.mpid)
+    assert server.idsync.requests[1].body["context"] == "context-1"
 
 
-def test_calls_are_resolved_one_after_the_other(server: IDSync) -> None:
+def test_calls_are_resolved_one_after_the_other(server: Sandbox) -> None:
     """Each is sent with the user that the one before it made; the last one stays current."""
     with client_of(server, RecordingKit()) as client:
         identified(client)
-        server.gate.clear()
+        server.idsync.answering.clear()
         for name in ("a", "b", "a", "c"):
             client.login(customer_id=name)
-        server.gate.set()
-        wait_until(lambda: len(server.requests) == 5 and not client._state.identification.pending)
+        server.idsync.answering.set()
+        wait_until(lambda: len(server.idsync.requests) == 5 and not client._state.identification.pending)
         last = client.current_user
     assert last is not None
-    sent = [content for path, content in server.requests if path == "/v1/login"]
+    sent = [request.body for request in server.idsync.requests if request.path == "/v1/login"]
     assert [content["known_identities"]["customerid"] for content in sent] == ["a", "b", "a", "c"]
     previous = [content["previous_mpid"] for content in sent]
     assert previous[1] == previous[3] != previous[2]
 
 
-def test_modify_sends_what_differs(server: IDSync) -> None:
+def test_modify_sends_what_differs(server: Sandbox) -> None:
     """Only changed identities go; without any it succeeds at once; without a user it fails at once."""
     results: list[Any] = []
     with client_of(server, RecordingKit()) as client:
@@ -311,7 +316,11 @@ def test_modify_sends_what_differs(server: IDSync) -> None:
         wait_until(lambda: len(results) == 3)
         assert client.current_user is user
         assert {kind.value: value for kind, value in user.identities.items()} == {"other": "new"}
-    modifies = [content["identity_changes"] for path, content in server.requests if path == f"/v1/{user.mpid}/modify"]
+    modifies = [
+        request.body["identity_changes"]
+        for request in server.idsync.requests
+        if request.path == f"/v1/{user.mpid}/modify"
+    ]
     assert modifies[1] == [
         {"identity_type": "email", "old_value": "e", "new_value": None},
         {"identity_type": "other", "old_value": "o", "new_value": "new"},
@@ -322,10 +331,10 @@ def test_modify_sends_what_differs(server: IDSync) -> None:
     assert failure.code == -1
 
 
-def test_answers_are_cached_as_long_as_mparticle_says(server: IDSync) -> None:
+def test_answers_are_cached_as_long_as_mparticle_says(server: Sandbox) -> None:
     """The same login again asks nobody until its time is up; a logout or modify forgets all answers."""
     clock = ManualClock()
-    server.headers["x-mp-max-age"] = "60"
+    server.idsync.max_age = 60
     resolver = resolver_of(server, clock=clock)
     with MParticle([RecordingKit()], storage=":memory:", resolver=resolver) as client:
         identified(client)
@@ -337,13 +346,13 @@ def test_answers_are_cached_as_long_as_mparticle_says(server: IDSync) -> None:
 
         login()
         login()
-        assert server.paths() == ["/v1/identify", "/v1/login"]
+        assert [request.path for request in server.idsync.requests] == ["/v1/identify", "/v1/login"]
         clock.advance(61)
         login()
-        assert len(server.requests) == 3
+        assert len(server.idsync.requests) == 3
         client.logout()
         login()
-        assert len(server.requests) == 5
+        assert len(server.idsync.requests) == 5
         assert b"ada" not in json.dumps(client._state.identification.resolver._values.items()).encode()  # type: ignore[attr-defined]
 
 
@@ -351,75 +360,75 @@ def test_answers_are_cached_as_long_as_mparticle_says(server: IDSync) -> None:
     ("reply", "code", "reason"),
     [
         (
-            Reply(400, {"errors": [{"code": "LOOKUP_ERROR", "message": "ada@example.com"}]}),
+            Reply(400, body={"errors": [{"code": "LOOKUP_ERROR", "message": "ada@example.com"}]}),
             400,
             "HTTP 400 (LOOKUP_ERROR)",
         ),
-        (Reply(400, {"Errors": [{"ErrorCode": "X", "Message": "m"}]}), 400, "HTTP 400 (X)"),
+        (Reply(400, body={"Errors": [{"ErrorCode": "X", "Message": "m"}]}), 400, "HTTP 400 (X)"),
         (Reply(401), 401, "HTTP 401"),
-        (Reply(403, {"ErrorCode": "NOT_PROVISIONED"}), 403, "HTTP 403 (NOT_PROVISIONED)"),
+        (Reply(403, body={"ErrorCode": "NOT_PROVISIONED"}), 403, "HTTP 403 (NOT_PROVISIONED)"),
         (Reply(404), 404, "HTTP 404"),
         (Reply(302, headers={"Location": "http://127.0.0.1:9/"}), 302, "HTTP 302"),
-        (Reply(200, {"mpid": "zero"}), 200, "the answer names no MPID"),
-        (Reply(200, {"mpid": 0}), 200, "the answer names no MPID"),
+        (Reply(200, body={"mpid": "zero"}), 200, "the answer names no MPID"),
+        (Reply(200, body={"mpid": 0}), 200, "the answer names no MPID"),
     ],
 )
-def test_refusals_fail_the_call(server: IDSync, reply: Reply, code: int, reason: str) -> None:
+def test_refusals_fail_the_call(server: Sandbox, reply: Reply, code: int, reason: str) -> None:
     """A refused call leaves the user, tells the callback, is reported without identities, and is not tried again."""
     problems: list[Problem] = []
     failures: list[IdentityFailure] = []
     with client_of(server, RecordingKit(), on_error=problems.append) as client:
         user = identified(client)
-        server.script.append(reply)
+        server.idsync.respond_next(reply)
         client.login(IdentityRequest(email="ada@example.com", on_failure=failures.append))
         wait_until(lambda: len(failures) == 1)
         assert client.current_user is user
-        assert len(server.requests) == 2
+        assert len(server.idsync.requests) == 2
     assert failures == [IdentityFailure("login", code, reason)]
     assert [problem.code for problem in problems] == ["identity_failed"]
     assert "ada" not in problems[0].message
 
 
-@pytest.mark.parametrize("reply", [Reply(429, headers={"Retry-After": "0"}), Reply(500), Reply(503), Reply(drop=True)])
-def test_passing_trouble_is_tried_again(server: IDSync, reply: Reply) -> None:
+@pytest.mark.parametrize("reply", [Reply(429, headers={"Retry-After": "0"}), Reply(500), Reply(503), Reply(close=True)])
+def test_passing_trouble_is_tried_again(server: Sandbox, reply: Reply) -> None:
     """Throttling, server errors and broken connections are waited out; it is said once."""
     problems: list[Problem] = []
-    server.script += [reply] * 3
+    server.idsync.respond_next(*[reply] * 3)
     with client_of(server, RecordingKit(), on_error=problems.append) as client:
         client.log_event("waits")
         identified(client)
-    assert len(server.requests) == 4
+    assert len(server.idsync.requests) == 4
     assert [problem.code for problem in problems] == ["identity_delayed"]
 
 
-def test_retry_after_is_obeyed(server: IDSync) -> None:
+def test_retry_after_is_obeyed(server: Sandbox) -> None:
     """The server's wait is kept to, and closing does not wait for it."""
-    server.script.append(Reply(429, headers={"Retry-After": "600"}))
+    server.idsync.respond_next(Reply(429, headers={"Retry-After": "600"}))
     with client_of(server, RecordingKit()) as client:
-        wait_until(lambda: len(server.requests) == 1)
+        wait_until(lambda: len(server.idsync.requests) == 1)
         start = time.monotonic()
         client.close()
     assert time.monotonic() - start < 2
-    assert len(server.requests) == 1
+    assert len(server.idsync.requests) == 1
 
 
-def test_closing_does_not_wait_for_an_answer(server: IDSync) -> None:
+def test_closing_does_not_wait_for_an_answer(server: Sandbox) -> None:
     """A request in flight does not hold up the end; an answer that comes later changes nothing."""
-    server.gate.clear()
+    server.idsync.answering.clear()
     kit = RecordingKit()
     client = client_of(server, kit)
-    wait_until(lambda: len(server.requests) == 1)
+    wait_until(lambda: len(server.idsync.requests) == 1)
     start = time.monotonic()
     client.close()
     assert time.monotonic() - start < 2
     identification = client._state.identification
-    server.gate.set()
+    server.idsync.answering.set()
     wait_until(lambda: not any(thread.name.startswith("mparticle_kit_braze") for thread in threading.enumerate()))
     assert kit.names() == ["on_start"]
     assert identification.pending
 
 
-def test_callbacks_that_raise_harm_nobody(server: IDSync) -> None:
+def test_callbacks_that_raise_harm_nobody(server: Sandbox) -> None:
     """The next callback is called, and the fault is reported."""
     problems: list[Problem] = []
     heard: list[IdentityResult] = []
@@ -443,16 +452,16 @@ def test_callbacks_that_raise_harm_nobody(server: IDSync) -> None:
 # -- aliases --------------------------------------------------------------------------------------------------------
 
 
-def test_aliases(server: IDSync) -> None:
+def test_aliases(server: Sandbox) -> None:
     """Users are aliased by object or MPID, with times; trouble is tried again."""
     with client_of(server, RecordingKit()) as client:
         first = identified(client)
-        server.script.append(Reply(503))
+        server.idsync.respond_next(Reply(503))
         assert client.alias_users(first, 77, start=time.time() - 60)
         assert client.alias_users(5, 6)
-        wait_until(lambda: len(server.aliases) == 2)
-    assert (server.aliases[0]["source_mpid"], server.aliases[0]["destination_mpid"]) == (first.mpid, 77)
-    assert server.aliases[0]["end_unixtime_ms"] - server.aliases[0]["start_unixtime_ms"] == pytest.approx(
+        wait_until(lambda: len(server.idsync.aliases) == 2)
+    assert (server.idsync.aliases[0]["source_mpid"], server.idsync.aliases[0]["destination_mpid"]) == (first.mpid, 77)
+    assert server.idsync.aliases[0]["end_unixtime_ms"] - server.idsync.aliases[0]["start_unixtime_ms"] == pytest.approx(
         60_000, abs=500
     )
 

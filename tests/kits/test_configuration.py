@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mparticle_kit_braze.commerce import ProductAction, PromotionAction
 from mparticle_kit_braze.errors import ConfigurationError
 from mparticle_kit_braze.events import EventType
 from mparticle_kit_braze.identity import IdentityType
@@ -216,6 +217,28 @@ def test_filters_by_name() -> None:
     assert made.screen_attributes == {-1151724506}
     assert made.user_attributes == {mp_hash("$FirstName")}
     assert made.user_identities == {7}
+
+
+def test_commerce_filters_and_rules_by_name() -> None:
+    """Those for commerce and the rules hash as the dashboard's as well."""
+    made = Filters.hiding(
+        event_types=[EventType.NAVIGATION],
+        commerce_actions=[ProductAction.PURCHASE, PromotionAction.CLICK, None],
+        commerce_attributes=[
+            (ProductAction.PURCHASE, "Affiliation"),
+            (ProductAction.ADD_TO_CART, "my custom attribute"),
+        ],
+        product_attributes=["Brand"],
+        promotion_attributes=["Position"],
+    )
+    assert made.event_types == {49, 1573, 1576, 1600}
+    assert made.commerce_attributes == {-1091394645, -2090340318}
+    assert made.product_attributes == {93997959}
+    assert made.promotion_attributes == {mp_hash("Position")}
+    assert AttributeRule.matching("key1", "val1", include=False) == AttributeRule(3288498, 3611952, include=False)
+    assert ConsentRule.matching({" Marketing ": True}, data_sale_opt_out=False) == ConsentRule(
+        include=True, consents={-1972997867: True, -575335347: False}
+    )
 
 
 anything = st.recursive(

@@ -23,8 +23,9 @@ from mparticle_kit_braze.events import Event, EventType, ScreenView
 from mparticle_kit_braze.identity import IdentityType
 from mparticle_kit_braze.kits import filters
 from mparticle_kit_braze.kits.configuration import Filters, KitConfiguration
-from mparticle_kit_braze.kits.filters import commerce_filter, event_filter, screen_filter, user_view, visible_consent
+from mparticle_kit_braze.kits.filters import commerce_filter, event_filter, screen_filter
 from mparticle_kit_braze.kits.hashing import mp_hash
+from mparticle_kit_braze.kits.user_view import user_view, visible_consent
 from tests.kits.recording import FixedResolver, RecordingKit
 
 PURCHASE = CommerceEvent(

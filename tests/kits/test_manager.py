@@ -6,10 +6,12 @@ import functools
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mparticle_kit_braze import ForwardingReport, create_kits
 from mparticle_kit_braze.client import MParticle
 from mparticle_kit_braze.commerce import CommerceEvent, Product, ProductAction
 from mparticle_kit_braze.delivery import DeliveryStats, FlushResult
@@ -18,6 +20,7 @@ from mparticle_kit_braze.errors import ConfigurationError, InvalidArgumentError
 from mparticle_kit_braze.events import Event, ScreenView
 from mparticle_kit_braze.identity import User
 from mparticle_kit_braze.kits.configuration import Filters, KitConfiguration
+from mparticle_kit_braze.kits.hashing import mp_hash
 from mparticle_kit_braze.kits.kit import Kit, KitContext
 from mparticle_kit_braze.kits.turnstile import Turnstile
 from tests.kits.recording import RecordingKit, manager
@@ -45,6 +48,89 @@ class FailsLater(RecordingKit):
 
     log_screen = log_commerce_event = on_user_attribute_set = on_identity_completed = log_event  # type: ignore[assignment]
     on_consent_changed = on_opt_out = on_push_token = flush = close = clear = stats = log_event  # type: ignore[assignment]
+
+
+class ScalarsOnly(Kit):
+    """A kit that knows neither lists nor increments."""
+
+    def __init__(self) -> None:
+        self.set: list[tuple[str, Any]] = []
+
+    def on_user_attribute_set(self, user: User | None, key: str, value: Any) -> None:
+        """Keep it."""
+        self.set.append((key, value))
+
+
+def test_lists_and_increments_reach_a_kit_that_takes_scalars_only() -> None:
+    """A list arrives joined with commas and an increment as the sum; reports call both forwarded."""
+    kit = ScalarsOnly()
+    reports: list[ForwardingReport] = []
+    with MParticle([kit], storage=":memory:") as client:
+        client.add_forwarding_listener(reports.append)
+        client.set_user_attribute("genres", ["Jazz", 2.0, True])
+        client.increment_user_attribute("plays", 2)
+        client.increment_user_attribute("plays")
+        client.increment_user_attribute("genres")  # no number: there is no sum
+        client.set_user_tag("vip")
+    assert kit.set == [("genres", "Jazz,2.0,true"), ("plays", 2), ("plays", 3)]
+    outcomes = [(report.call, report.outcome) for report in reports if report.call.startswith("on_user")]
+    assert outcomes == [
+        ("on_user_attribute_list_set", "forwarded"),
+        *[("on_user_attribute_incremented", "forwarded")] * 3,
+        ("on_user_tag_set", "unsupported"),
+    ]
+
+
+def test_identities_come_in_androids_order() -> None:
+    """The customer id first, the email second, then as the app gave them."""
+    kit = RecordingKit()
+    with MParticle([kit], storage=":memory:") as client:
+        client.login({"other": "o", "email": "e", "google": "g", "customerid": "c"})
+    (_, _, stored, requested) = kit.of("on_identity_completed")[-1]
+    assert [kind.value for kind in requested] == ["customer_id", "email", "other", "google"]
+    assert list(stored) == list(requested)
+
+
+def test_integration_attributes_are_kept_until_the_kit_stops(tmp_path: Path) -> None:
+    """What a kit tells mParticle's servers is there at the next start, and gone with the kit."""
+    kit = RecordingKit()
+    with MParticle([kit], storage=tmp_path):
+        kit.contexts[0].integration.set(28, {"device": "d-1"})
+        with pytest.raises(InvalidArgumentError, match="integration"):
+            kit.contexts[0].integration.set(28, {"device": 5})  # type: ignore[dict-item]
+    again = RecordingKit()
+    with MParticle([again], storage=tmp_path) as client:
+        assert again.contexts[0].integration.all() == {"28": {"device": "d-1"}}
+        client.set_opt_out(True)
+        assert again.contexts[0].integration.all() == {}
+    last = RecordingKit(kit_id=1_000_001)
+    with MParticle([last], storage=tmp_path) as client:
+        client.set_opt_out(False)
+        assert last.contexts[-1].integration.all() == {}
+
+
+def test_of_two_entries_for_a_kit_the_environments_own_counts() -> None:
+    """The web's list has one for development and one for production; each client goes by its own."""
+    hidden = {name: str(mp_hash(f"8{name}")) for name in ("A", "B")}
+    entries = [
+        {"moduleId": 28, "name": "Appboy", "isDebug": True, "eventNameFilters": [hidden["A"]]},
+        {"moduleId": 28, "name": "Appboy", "isDebug": False, "eventNameFilters": [hidden["B"]]},
+    ]
+    seen = {}
+    environments: tuple[Any, ...] = ("production", "development")
+    for environment in environments:
+        kit = RecordingKit()
+        with MParticle([kit], storage=":memory:", environment=environment) as client:
+            client.apply_configuration(entries)
+            client.log_event("A")
+            client.log_event("B")
+        (made,) = create_kits(entries, kits={"Appboy": lambda _: RecordingKit()}, environment=environment)
+        assert isinstance(made, RecordingKit)
+        seen[environment] = [event.name for (event,) in kit.of("log_event")]
+    assert seen == {"production": ["A"], "development": ["B"]}
+    with MParticle([RecordingKit()], storage=":memory:") as client:
+        client.apply_configuration(entries[:1])
+        assert client.stats().gates == {"Recording": "environment"}
 
 
 def test_a_failing_kit_does_not_hurt_the_others() -> None:

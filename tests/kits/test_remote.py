@@ -2,95 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typing_extensions import Self
 
 from mparticle_kit_braze import BrazeKit, ConfigurationError, MParticle, Problem, RemoteConfiguration
 from mparticle_kit_braze.kits.hashing import mp_hash
 from mparticle_kit_braze.kits.remote import ClientConfiguration
+from mparticle_kit_braze.sandbox import Reply, Sandbox, SandboxRequest
 from tests.kits.recording import RecordingKit
 from tests.support import ManualClock, run_python, wait_until
 
 KEY, SECRET = "config-key", "config-secret"
 
 
-class ConfigServer:
-    """Serves one document with an ETag, and answers 304 to who has it."""
-
-    def __init__(self) -> None:
-        self.document: Any = {"eks": []}
-        self.status = 200
-        self.requests: list[tuple[str, dict[str, str], int]] = []
-        self.wrong: list[str] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                server._answer(self)
-
-            def log_message(self, *args: Any) -> None:
-                """Keep standard error clean."""
-
-        class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """A client that went away is part of the tests."""
-
-        self._http = Quiet(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
-        headers = {name.lower(): value for name, value in handler.headers.items()}
-        if "x-mp-signature" in headers:
-            path = handler.path.removeprefix("/config")
-            signed = f"GET\n{headers['date']}\n{path}".encode()
-            if headers["x-mp-signature"] != hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest():
-                self.wrong.append("signature")
-        body = self.document if isinstance(self.document, bytes) else json.dumps(self.document).encode()
-        etag = f'"{hashlib.sha256(body).hexdigest()[:12]}"'
-        status = 304 if self.status == 200 and headers.get("if-none-match") == etag else self.status
-        self.requests.append((handler.path, headers, status))
-        handler.send_response(status)
-        handler.send_header("ETag", etag)
-        handler.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
-        handler.send_header("Content-Length", "0" if status == 304 else str(len(body)))
-        handler.end_headers()
-        if status != 304:
-            handler.wfile.write(body)
-
-
 @pytest.fixture
-def server() -> Iterator[ConfigServer]:
-    with ConfigServer() as started:
+def server() -> Iterator[Sandbox]:
+    """An mParticle, whose rules no request may have broken."""
+    with Sandbox() as started:
+        started.mparticle.keys[KEY] = SECRET
         yield started
-        assert started.wrong == []
+        assert started.mparticle.configuration.problems == []
 
 
-def remote(server: ConfigServer, **settings: Any) -> RemoteConfiguration:
+def requests_of(server: Sandbox) -> list[SandboxRequest]:
+    return server.mparticle.configuration.requests
+
+
+def remote(server: Sandbox, **settings: Any) -> RemoteConfiguration:
     return RemoteConfiguration(KEY, SECRET, **{"endpoint": server.url, "refresh_interval": 3600, **settings})
 
 
@@ -98,63 +44,61 @@ def hiding(name: str) -> dict[str, Any]:
     return {"eks": [{"id": 28, "as": {"n": name}, "hs": {"ec": {str(mp_hash(f"8{name}")): 0}}}]}
 
 
-def test_what_the_server_says_is_applied_while_running(server: ConfigServer) -> None:
+def test_what_the_server_says_is_applied_while_running(server: Sandbox) -> None:
     """The first answer and every later one reach the kits; the request says who asks."""
-    server.document = {**hiding("A"), "stl": 5}
+    server.set_configuration({**hiding("A"), "stl": 5})
     kit, source = RecordingKit(), remote(server, app_version="2.1")
     with MParticle([kit], storage=":memory:", remote_configuration=source, environment="development") as client:
         wait_until(lambda: kit.of("on_configuration_updated"))
         client.log_event("A")
         client.log_event("B")
         assert client._sessions._timeout == 5
-        server.document = hiding("B")
+        server.set_configuration(hiding("B"))
         source.refresh_soon()
         wait_until(lambda: len(kit.of("on_configuration_updated")) == 2)
         client.log_event("A")
         client.log_event("B")
     assert [event.name for (event,) in kit.of("log_event")] == ["B", "A"]
-    path, headers, _ = server.requests[0]
+    path, headers = requests_of(server)[0].path, requests_of(server)[0].headers
     assert path.startswith(f"/config/v4/{KEY}/config?av=2.1&sv=")
     assert (headers["x-mp-env"], headers["x-mp-kits"]) == ("1", "28")
-    assert "if-none-match" not in headers
+    assert "If-None-Match" not in headers
 
 
-def test_an_unchanged_configuration_is_not_sent_again(server: ConfigServer, tmp_path: Path) -> None:
+def test_an_unchanged_configuration_is_not_sent_again(server: Sandbox, tmp_path: Path) -> None:
     """The next start has it at once, and asks with what it has; 304 keeps it."""
-    server.document = hiding("A")
+    server.set_configuration(hiding("A"))
     with MParticle([RecordingKit()], storage=tmp_path, remote_configuration=remote(server)) as client:
         wait_until(lambda: client._remote is not None and client._remote._kept() is not None)
     kit = RecordingKit()
     with MParticle([kit], storage=tmp_path, remote_configuration=remote(server)) as client:
         client.log_event("A")
         client.log_event("B")
-        wait_until(lambda: len(server.requests) == 2)
+        wait_until(lambda: len(requests_of(server)) == 2)
     assert [event.name for (event,) in kit.of("log_event")] == ["B"]
     assert kit.names()[:2] == ["on_configuration_updated", "on_start"]  # told before it started
-    assert [status for _, _, status in server.requests] == [200, 304]
-    assert "if-modified-since" in server.requests[1][1]
+    assert [request.status for request in requests_of(server)] == [200, 304]
+    assert "If-Modified-Since" in requests_of(server)[1].headers
 
 
 @pytest.mark.parametrize("change", ["age", "environment", "key"])
-def test_a_kept_configuration_that_does_not_apply_is_not_used(
-    server: ConfigServer, tmp_path: Path, change: str
-) -> None:
+def test_a_kept_configuration_that_does_not_apply_is_not_used(server: Sandbox, tmp_path: Path, change: str) -> None:
     """One that is too old, or another environment's or key's, counts for nothing."""
     clock = ManualClock()
-    server.document = hiding("A")
+    server.set_configuration(hiding("A"))
     with MParticle([RecordingKit()], storage=tmp_path, remote_configuration=remote(server, clock=clock)) as client:
         wait_until(lambda: client._remote is not None and client._remote._kept() is not None)
     clock.advance(101)
-    server.status = 503
+    server.respond_next(Reply(503))
     kit = RecordingKit()
     key = "other" if change == "key" else KEY
     source = RemoteConfiguration(key, endpoint=server.url, max_age=100 if change == "age" else None, clock=clock)
     environment: Any = "development" if change == "environment" else "production"
     with MParticle([kit], storage=tmp_path, remote_configuration=source, environment=environment) as client:
         client.log_event("A")
-        wait_until(lambda: len(server.requests) == 2)
+        wait_until(lambda: len(requests_of(server)) == 2)
     assert [event.name for (event,) in kit.of("log_event")] == ["A"]
-    assert "if-none-match" not in server.requests[1][1]
+    assert "If-None-Match" not in requests_of(server)[1].headers
 
 
 @pytest.mark.parametrize(
@@ -164,22 +108,24 @@ def test_a_kept_configuration_that_does_not_apply_is_not_used(
         (500, {}),
         (302, {}),
         (200, b"no JSON"),
-        (200, []),
+        (200, b"[]"),
         (200, {}),
         (200, {"eks": 5}),
         (200, {"eks": [{"id": 28, "hs": 5}]}),
         (200, b'{"eks": []}' + b" " * 5_000_000),
     ],
 )
-def test_trouble_leaves_what_is_in_force(server: ConfigServer, tmp_path: Path, status: int, document: Any) -> None:
+def test_trouble_leaves_what_is_in_force(server: Sandbox, tmp_path: Path, status: int, document: Any) -> None:
     """A failing server or a malformed document changes nothing, on disk neither, and is reported."""
-    server.document = hiding("A")
+    server.set_configuration(hiding("A"))
     kit, source = RecordingKit(), remote(server)
     problems: list[Problem] = []
     with MParticle([kit], storage=tmp_path, remote_configuration=source, on_error=problems.append) as client:
         wait_until(lambda: source._kept() is not None)
         kept = source._kept()
-        server.status, server.document = status, document
+        server.set_configuration(document)
+        if status != 200:
+            server.respond_next(Reply(status))
         source.refresh_soon()
         wait_until(lambda: problems)
         client.log_event("A")
@@ -190,10 +136,10 @@ def test_trouble_leaves_what_is_in_force(server: ConfigServer, tmp_path: Path, s
     assert all(KEY not in problem.message for problem in problems)
 
 
-def test_the_interval(server: ConfigServer) -> None:
+def test_the_interval(server: Sandbox) -> None:
     """It is fetched again and again, at the interval."""
     with MParticle([RecordingKit()], storage=":memory:", remote_configuration=remote(server, refresh_interval=1)):
-        wait_until(lambda: len(server.requests) >= 2)
+        wait_until(lambda: len(requests_of(server)) >= 2)
 
 
 def test_a_dead_server_holds_nothing_up(tmp_path: Path) -> None:
@@ -206,17 +152,19 @@ def test_a_dead_server_holds_nothing_up(tmp_path: Path) -> None:
     assert time.monotonic() - start < 4
 
 
-def test_the_web_form(server: ConfigServer) -> None:
+def test_the_web_form(server: Sandbox) -> None:
     """Web pages' configuration comes from another path, in the other form, and may move a Braze kit."""
     settings = {"apiKey": "new-key", "cluster": "127.0.0.1:9"}
-    server.document = {"kitConfigs": [{"moduleId": 28, "name": "Braze", "settings": settings, "eventNameFilters": []}]}
+    server.set_configuration(
+        [{"moduleId": 28, "name": "Braze", "settings": settings, "eventNameFilters": []}], form="web"
+    )
     kit = BrazeKit("old-key", "http://127.0.0.1:9", profile="web")
     source = RemoteConfiguration(KEY, form="web", endpoint=server.url)
     with MParticle([kit], storage=":memory:", remote_configuration=source) as client:
         wait_until(lambda: kit.settings.api_key == "new-key")
         client.clear()
         client.close(0)
-    path, headers, _ = server.requests[0]
+    path, headers = requests_of(server)[0].path, requests_of(server)[0].headers
     assert path == f"/JS/v2/{KEY}/config?env=0"
     assert "x-mp-env" not in headers
 
@@ -235,10 +183,37 @@ def test_without_it_there_is_no_thread_and_no_code() -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_collecting_from_users_who_opted_out(server: Sandbox, tmp_path: Path) -> None:
+    """With ``oo`` calls go on to the kits that do not honour an opt-out; without it they are refused."""
+    entry = {"id": 28, "as": {"honorOptOut": "False"}}
+    kits = RecordingKit(), RecordingKit(name="Honours", kit_id=29)
+    source = remote(server)
+    server.set_configuration({"eks": [entry, {"id": 29}], "oo": True})
+    with MParticle(kits, storage=tmp_path, remote_configuration=source) as client:
+        client.set_opt_out(True)
+        wait_until(lambda: client._state.collects_opted_out and not client._refusing)
+        client.log_event("A")
+        client.log_screen("B")
+        client.set_user_attribute("k", 1)
+    again = RecordingKit()
+    server.set_configuration({"eks": [entry]})
+    server.mparticle.configuration.answering.clear()
+    with MParticle([again], storage=tmp_path, remote_configuration=source) as client:
+        client.log_event("C")  # the configuration that was kept still says so
+        server.mparticle.configuration.answering.set()
+        wait_until(lambda: not client._state.collects_opted_out and client._refusing)
+        client.log_event("D")
+    assert [name for name in kits[0].names() if name.startswith("log") or "attribute" in name] == [
+        "log_event", "log_screen", "on_user_attribute_set",
+    ]  # fmt: skip
+    assert "log_event" not in kits[1].names()
+    assert [event.name for (event,) in again.of("log_event")] == ["C"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_child_goes_on_with_what_is_in_force(server: ConfigServer) -> None:
+def test_a_forked_child_goes_on_with_what_is_in_force(server: Sandbox) -> None:
     """A child fetches nothing, and closing does not wait for the parent's thread."""
-    server.document = hiding("A")
+    server.set_configuration(hiding("A"))
     kit, source = RecordingKit(), remote(server)
     with MParticle([kit], storage=":memory:", remote_configuration=source) as client:
         wait_until(lambda: kit.of("on_configuration_updated"))

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from mparticle_kit_braze.braze import Braze
+from mparticle_kit_braze.braze.messaging.in_app_messages import InAppMessage
 from mparticle_kit_braze.diagnostics import Problem
 from mparticle_kit_braze.sandbox import Sandbox, SandboxRequest
 from tests.delivery.support import ManualClock
 
 KEY = "app-key-1"
+START = 1_700_000_000
+"""What the clients' clock says at first."""
 
 
 class Lab:
@@ -96,3 +99,18 @@ def lab(sandbox: Sandbox, tmp_path: Path) -> Iterator[Lab]:
 def braze_headers(request: SandboxRequest) -> dict[str, str]:
     """The headers that are Braze's, by their names in lower case."""
     return {name.lower(): value for name, value in request.headers.items() if "braze" in name.lower()}
+
+
+def own_members(body: dict[str, Any]) -> dict[str, Any]:
+    """A body without what every request has and what is made up anew each time."""
+    common = {"api_key", "sdk_version", "device_id", "time", "device"}
+    return {key: value for key, value in body.items() if key not in common}
+
+
+def shown(braze: Braze, lab: Lab, event: str = "show") -> InAppMessage:
+    """Log an event and take the message it brings up."""
+    with braze.in_app_messages.stream() as stream:
+        braze.log_custom_event(event)
+        message = stream.take(5)
+    assert message is not None
+    return message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gzip
 import json
 from typing import Any
 
@@ -46,6 +48,16 @@ def members_of_members_as(value: object) -> dict[str, Any]:
     }
 
 
+def nested(levels: int) -> bytes:
+    """A well-formed answer whose members go down so many levels."""
+    inner = '{"a":' * levels + "1" + "}" * levels
+    card = f'{{"id": "a", "tp": "short_news", "e": {inner}}}'
+    flag = f'{{"id": "f", "enabled": true, "properties": {{"j": {{"type": "jsonobject", "value": {inner}}}}}}}'
+    trigger = f'{{"id": "t", "type": "inapp", "trigger_condition": [{{"type": "open"}}], "data": {inner}}}'
+    parts = f'"cards": [{card}], "feature_flags": [{flag}], "triggers": [{trigger}], "config": {{"x": {inner}}}'
+    return f'{{{parts}, "templated_message": {{"data": {{"type": "MODAL", "extras": {inner}}}}}}}'.encode()
+
+
 WRONG: list[Any] = [None, "x", -1.5, True, [[]], {"k": {}}]
 BODIES: dict[str, Any] = {
     "empty": b"",
@@ -57,6 +69,15 @@ BODIES: dict[str, Any] = {
     "number": b"1e999",
     "not-utf-8": b'{"cards": "\xff\xfe"}',
     "deep": b'{"cards":' + b"[" * 100_000,
+    **{f"deep-{levels}": nested(levels) for levels in (90, 600, 990)},
+    "surrogates": json.dumps(members_of_members_as("\ud800")).encode(),
+    "doubled-keys": b'{"config": 5, "cards": [], "cards": 7, "triggers": [], "triggers": {}, "feature_flags": []}',
+    "utf-16": json.dumps(GOOD).encode("utf-16"),
+    "byte-order-mark": json.dumps(GOOD).encode("utf-8-sig"),
+    "latin-1": '{"cards": "\u00e9"}'.encode("latin-1"),
+    "nul": b"\0" * 100,
+    "huge-numbers": json.dumps(members_of_members_as(10**4000)).encode(),
+    "tiny-numbers": json.dumps(members_of_members_as(5e-324)).encode(),
     "huge-number": b'{"last_full_sync_at": ' + b"9" * 5000 + b', "cards": []}',
     "nan": b'{"last_full_sync_at": NaN, "last_card_updated_at": Infinity, "cards": [], "feature_flags": []}',
     "unknown-fields": {**GOOD, "new": {"things": [1]}, "cards": [{"id": "a", "tp": "short_news", "future": [{}]}]},
@@ -100,8 +121,11 @@ def test_malformed_answers(lab: Lab, body: object) -> None:
         braze.feature_flags.refresh(done.append)
         braze.banners.request_refresh(["p1"], done.append)
         braze.flush(5)
+        lab.until(lambda asked=round_ + 1: len(done) == 3 * asked)  # type: ignore[misc]
         for listing in (braze.content_cards.cards, braze.feature_flags.all, braze.banners.all):
             assert isinstance(listing, tuple)
+        for flag in braze.feature_flags.all:
+            flag.get_json_property("j")
     braze.push.register("token")
     braze.push.unregister(done.append)
     braze.flush(5)
@@ -125,6 +149,36 @@ def test_malformed_answers(lab: Lab, body: object) -> None:
     assert braze.banners.get("p1") is not None
     braze.log_custom_event("show")
     assert stream.take(5) is not None
+
+
+PACKED: dict[str, Reply] = {
+    "bomb": Reply(headers={"Content-Encoding": "gzip"}, body=gzip.compress(b"[" + b" " * 30_000_000, 9)),
+    "no-gzip": Reply(headers={"Content-Encoding": "gzip"}, body=b'{"config": {"time": 5}}'),
+    "cut-gzip": Reply(headers={"Content-Encoding": "gzip"}, body=gzip.compress(json.dumps(GOOD).encode())[:-20]),
+    "unknown": Reply(headers={"Content-Encoding": "zstd-9"}, body=b"\x28\xb5\x2f\xfd"),
+    "charset": Reply(headers={"Content-Type": "application/json; charset=nonsense"}, body=b'{"cards": 5}'),
+}
+
+
+@pytest.mark.parametrize("reply", PACKED.values(), ids=PACKED.keys())
+def test_malformed_encodings(lab: Lab, reply: Reply) -> None:
+    """A body that cannot be unpacked, or unpacks to far too much, is no answer; each event arrived exactly once."""
+    lab.sandbox.add_content_card("a")
+    braze = lab.client()
+    braze.open_session()
+    braze.flush(5)
+    lab.sandbox.fault = lambda _request: dataclasses.replace(reply, record=True)
+    done: list[bool] = []
+    braze.log_custom_event("one")
+    braze.flush(5)
+    assert braze.content_cards.request_refresh(done.append)
+    lab.until(lambda: done == [False])
+    lab.sandbox.fault = None
+    braze.log_custom_event("two")
+    braze.flush(5)
+    assert [event["data"]["n"] for event in lab.sandbox.events if event["name"] == "ce"] == ["one", "two"]
+    assert braze.content_cards.request_refresh(done.append)
+    lab.until(lambda: done == [False, True])
 
 
 def test_two_megabytes_of_cards(lab: Lab) -> None:

@@ -52,17 +52,40 @@ def test_too_many_requests_waits_as_told(headers: Mapping[str, str], wait: float
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 302])
-def test_without_headers_the_waits_grow(status: int) -> None:
-    """Faults without a word on the wait are tried again after longer and longer pauses, in order."""
+def test_without_headers_the_waits_grow(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults without a word on the wait are tried again after pauses that double up to five minutes (chance apart)."""
+    monkeypatch.setattr("mparticle_kit_braze.delivery.courier.random.random", lambda: 0.5)
     with Sandbox() as sandbox, waiting_client(sandbox) as (rest, clock):
         sandbox.respond_next(*[Reply(status=status)] * 12)
         rest.track(events=[event(f"E{number}") for number in range(3)])
         clock.running.set()
         assert rest.flush(6000).complete
-        assert len(clock.waits) == 12
-        assert max(clock.waits[-4:]) > clock.waits[0] >= 0  # with jitter each may be short, all of them hardly
-        assert max(clock.waits) <= 300
+        assert [round(wait, 1) for wait in clock.waits[:4]] == [2.5, 5.5, 11.5, 23.5]
+        assert clock.waits == sorted(clock.waits)
+        assert clock.waits[-4:] == [300] * 4
         assert sandbox.rest.counts["events"] == 3
+
+
+@pytest.mark.parametrize("headers", [{"X-RateLimit-Reset": str(int(NOW) - 60)}, {"X-Ratelimit-Retry-After": "0"}])
+def test_a_wait_of_nothing_is_no_storm(headers: Mapping[str, str]) -> None:
+    """A reset that is over (the clocks differ), or a wait of 0, leaves the back-off in force."""
+    with Sandbox() as sandbox, waiting_client(sandbox) as (rest, clock):
+        sandbox.respond_next(*[Reply(status=429, headers=headers)] * 3)
+        rest.track(events=[event()])
+        clock.running.set()
+        assert rest.flush(600).complete
+        assert [wait >= 1 for wait in clock.waits] == [True] * 3
+
+
+def test_errors_that_name_no_object_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """An error that cannot be matched back to a record is not passed over in silence."""
+    errors = ["odd", {"type": "x"}, {"type": "x", "input_array": "events", "index": 7}]
+    with Sandbox() as sandbox, waiting_client(sandbox) as (rest, _clock):
+        sandbox.respond_next(Reply(status=201, body={"message": "success", "errors": errors}))
+        rest.track(events=[event()])
+        assert rest.flush(5).complete
+        assert rest.dead_letters() == []
+    assert "3 errors that name no object" in caplog.text
 
 
 def test_the_window_is_kept_for_all_requests() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -66,15 +68,16 @@ def test_faults_of_json_lines(tmp_path: Path) -> None:
         18: (b'{"customer_id": "c1", "event": "E", "time": 1e300}', "9999"),
         20: (b'{"customer_id": "c1"}', "nothing but its identity"),
         22: (b'{"customer_id": "c1", "product_id": "p", "price": "dear"}', "missing_field price"),
+        24: (b'{"customer_id": "c1", "event": 7}', "event is not text"),
     }
-    lines = [faults[number][0] if number in faults else event_line(number) for number in range(1, 24)]
+    lines = [faults[number][0] if number in faults else event_line(number) for number in range(1, 26)]
     with Sandbox() as sandbox:
         report = imported(sandbox, tmp_path / "events.jsonl", b"\n".join(lines))
-        assert set(sandbox.rest.user("c1").events) == {f"E{number}" for number in range(1, 24, 2)}
+        assert set(sandbox.rest.user("c1").events) == {f"E{number}" for number in range(1, 26, 2)}
     assert [problem.line for problem in report.problems] == list(faults)
     for problem in report.problems:
         assert faults[problem.line][1] in problem.reason
-    assert (report.rows, report.queued, report.refused) == (23, 12, 11)
+    assert (report.rows, report.queued, report.refused) == (25, 13, 12)
 
 
 def test_ragged_rows(tmp_path: Path) -> None:
@@ -112,6 +115,10 @@ def test_single_values_that_do_not_go(tmp_path: Path) -> None:
         (b"customer_id,,x\n", "line 1: column 2"),
         (b"\ncustomer_id,x,y,x\n", "line 2: .*'x' more than once"),
         (b"color,size\n", "line 1: no column names a user"),
+        (b"customer_id;size\n", "line 1: .*separated by ';'"),
+        (b"name,Customer ID\n", "line 1: .*'Customer ID' is to be written 'customer_id'"),
+        (b"customer_id,x\rc1,2\r", "line 1: .*carriage return"),
+        ("customer_id,x\n1,2\n".encode("utf-16-be"), "line 1: the file is UTF-16"),
         (b'customer_id,"x\n1,2\n', "line 1: the header cannot be read"),
         (b"customer_id,caf\xe9\n1,2\n", "line 1: .*UTF-8"),
         ("customer_id,x\n1,2\n".encode("utf-16"), "line 1: the file is UTF-16"),
@@ -145,6 +152,30 @@ def test_a_name_is_an_event_only_beside_a_time(tmp_path: Path) -> None:
         assert sandbox.rest.user("c1").events == {"Played": 1}
 
 
+def test_times_as_python_and_databases_write_them(tmp_path: Path) -> None:
+    """A blank and a fraction of a second make a time that Braze does not read; it is written anew."""
+    times = ["2026-01-02 03:04:05.5+02:00", "2026-01-02 03:04:05", "2026-01-02T03:04:05.123456", "12:30", "03:04 pm"]
+    content = "customer_id,event,time\n" + "".join(f"c1,E,{time}\n" for time in times)
+    with Sandbox() as sandbox:
+        report = imported(sandbox, tmp_path / "events.csv", content.encode())
+        (request,) = sandbox.rest.requests
+        assert [item["time"] for item in request.body["events"]] == ["2026-01-02T01:04:05.500Z", *times[1:3]]
+    assert [problem.line for problem in report.problems] == [5, 6]
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """What cannot be read again cannot be gone on with."""
+    path = tmp_path / "events.jsonl"
+    os.mkfifo(path)
+    with Sandbox() as sandbox, rest_client(sandbox) as rest:
+        descriptor = os.open(path, os.O_RDWR)  # so that opening it to read does not wait
+        try:
+            with pytest.raises(ConfigurationError, match="pipe"):
+                FileImport(path, rest).run()
+        finally:
+            os.close(descriptor)
+
+
 def test_bad_lines_are_counted_once_over_a_restart(tmp_path: Path) -> None:
     """A second run of a finished file reads nothing again, and knows its figures."""
     path = tmp_path / "events.jsonl"
@@ -160,25 +191,51 @@ def test_bad_lines_are_counted_once_over_a_restart(tmp_path: Path) -> None:
 def test_a_note_that_was_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
     """Whichever bytes of the newest note are missing, the progress is that of the row before."""
     path = tmp_path / "events.jsonl"
-    path.write_bytes(event_line(1))
-    progress = ImportProgress(tmp_path, path)
-    assert progress.load() is None
-    progress.note(10, 1, 1, 1, 0)
-    progress.note(20, 2, 2, 1, 1)
-    progress.close()
-    (file,) = tmp_path.glob("*.progress")
-    raw = file.read_bytes()
-    for cut in range(44, 88):
-        file.write_bytes(raw[:cut] + bytes([raw[cut] ^ 0xFF]) + raw[cut + 1 :])
-        damaged = ImportProgress(tmp_path, path)
-        assert damaged.load() == Position(10, 1, 1, 1, 0)
-        damaged.close()
-    file.write_bytes(raw)
-    whole = ImportProgress(tmp_path, path)
-    assert whole.load() == Position(20, 2, 2, 1, 1)
-    whole.note(30, 3, 3, 2, 1)
-    assert whole.load() == Position(30, 3, 3, 2, 1)
-    whole.close()
+    path.write_bytes(b"x" * 40)
+    check = [crc32(b"x" * size) for size in range(40)]
+    with path.open("rb") as content:
+        progress = ImportProgress(tmp_path, path)
+        assert progress.load(content) is None
+        first, second = Position(10, 1, 1, 1, 0, check[10]), Position(20, 2, 2, 1, 1, check[20])
+        progress.note(*first)
+        progress.note(*second)
+        progress.close()
+        (file,) = tmp_path.glob("*.progress")
+        raw = file.read_bytes()
+        for cut in range(len(raw) // 2, len(raw)):
+            file.write_bytes(raw[:cut] + bytes([raw[cut] ^ 0xFF]) + raw[cut + 1 :])
+            damaged = ImportProgress(tmp_path, path)
+            assert damaged.load(content) == first
+            damaged.close()
+        file.write_bytes(raw)
+        whole = ImportProgress(tmp_path, path)
+        assert whole.load(content) == second
+        third = Position(30, 3, 3, 2, 1, check[30])
+        whole.note(*third)
+        assert whole.load(content) == third
+        whole.close()
+
+
+def test_a_file_that_grew_goes_on_and_another_one_starts_anew(tmp_path: Path) -> None:
+    """Only what was appended since the last run is sent; a file that is shorter or begins otherwise goes whole."""
+    path, state = tmp_path / "events.jsonl", Storage.open(tmp_path / "state", Reporter())
+    lines = [event_line(number) + b"\n" for number in range(9)]
+    with Sandbox() as sandbox, rest_client(sandbox) as rest:
+
+        def run(content: bytes) -> tuple[int, int]:
+            path.write_bytes(content)
+            report = FileImport(path, rest, storage=state).run()
+            return report.earlier, report.rows
+
+        assert run(b"".join(lines[:3])) == (0, 3)
+        assert run(b"".join(lines[:5])) == (3, 5)
+        assert sandbox.rest.user("c1").events == {f"E{number}": 1 for number in range(5)}
+        assert run(b"".join(lines[5:9])) == (0, 4)
+        assert run(b"".join(lines[5:6])) == (0, 1)
+        assert run(b"".join(lines[5:7])) == (1, 2)
+        assert sandbox.rest.user("c1").events["E5"] == 2
+    with Sandbox() as elsewhere, rest_client(elsewhere) as rest:
+        assert FileImport(path, rest, storage=state).run().earlier == 0
 
 
 @given(st.text(st.sampled_from("a1 ,;\t\"'é\x1f"), max_size=20), st.sampled_from(",\t"))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mparticle_kit_braze.__main__ import main
 from mparticle_kit_braze._version import __version__
 from mparticle_kit_braze.sandbox import Reply, Sandbox
-from mparticle_kit_braze.server.command import main
 from tests.support import child_environment, run_python
 
 
@@ -21,7 +21,7 @@ def test_import_reports_and_goes_on(
     path.write_text("customer_id,level\nc1,1\n,2\nc3,3\n")
     monkeypatch.setenv("BRAZE_REST_API_KEY", "rest-key-1")
     with Sandbox() as sandbox:
-        command = [str(path), "--instance", sandbox.url, "--state", str(tmp_path / "state")]
+        command = ["import", str(path), "--instance", sandbox.url, "--state", str(tmp_path / "state")]
         assert main([*command, "--errors", str(tmp_path / "errors.jsonl")]) == 1
         assert "line 3: the row names no user" in capsys.readouterr().out
         (problem,) = [json.loads(line) for line in (tmp_path / "errors.jsonl").read_text().splitlines()]
@@ -50,7 +50,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_the_key_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a key nothing begins, and the message names the variable."""
     monkeypatch.delenv("BRAZE_REST_API_KEY", raising=False)
-    assert main(["x.csv"]) == 2
+    assert main(["import", "x.csv"]) == 2
     assert "BRAZE_REST_API_KEY" in capsys.readouterr().err
 
 
@@ -104,11 +104,13 @@ def test_what_braze_refused_is_said_with_its_reason(
     error = {"type": "EMAIL_BAD_FORMAT", "input_array": "attributes", "index": 0}
     with Sandbox() as sandbox:
         sandbox.respond_next(Reply(status=201, body={"message": "success", "errors": [error]}))
-        command = [str(path), "--instance", sandbox.url, "--state", str(tmp_path / "s")]
+        command = ["import", str(path), "--instance", sandbox.url, "--state", str(tmp_path / "s")]
         assert main([*command, "--errors", str(tmp_path / "errors.jsonl")]) == 1
-    assert "1 x EMAIL_BAD_FORMAT" in capsys.readouterr().out
-    (refused,) = map(json.loads, (tmp_path / "errors.jsonl").read_text().splitlines())
-    assert refused["object"] == {"external_id": "c1", "email": "x"}
+        assert "1 x EMAIL_BAD_FORMAT" in capsys.readouterr().out
+        (refused,) = map(json.loads, (tmp_path / "errors.jsonl").read_text().splitlines())
+        assert refused["object"] == {"external_id": "c1", "email": "x"}
+        assert main(command) == 0  # told once
+    assert "2 of the rows were read by an earlier run" in capsys.readouterr().out
 
 
 def test_a_wrong_key_says_so(
@@ -120,9 +122,37 @@ def test_a_wrong_key_says_so(
     monkeypatch.setenv("BRAZE_REST_API_KEY", "wrong")
     with Sandbox() as sandbox:
         sandbox.rest.keys = {"right": frozenset()}
-        command = [str(path), "--instance", sandbox.url, "--state", str(tmp_path / "s")]
+        command = ["import", str(path), "--instance", sandbox.url, "--state", str(tmp_path / "s")]
         assert main(command) == 1
-        assert "Invalid API key" in capsys.readouterr().out
+        told = capsys.readouterr()
+        assert "Invalid API key" in told.out
+        assert "warning: " in told.err
         monkeypatch.setenv("BRAZE_REST_API_KEY", "right")
         assert main(command) == 0
         assert sandbox.rest.user("c1").attributes == {"level": 1}
+
+
+def test_a_directory_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a place for its progress an import does not begin: it could not go on where it was."""
+    path = tmp_path / "users.jsonl"
+    path.write_text('{"customer_id": "c1", "level": 1}\n')
+    monkeypatch.setenv("BRAZE_REST_API_KEY", "k")
+    with Sandbox() as sandbox:
+        assert main(["import", str(path), "--instance", sandbox.url, "--state", "/dev/null/state"]) == 2
+        assert sandbox.rest.requests == []
+    assert "/dev/null/state cannot be used" in capsys.readouterr().err
+
+
+def test_a_summary_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same figures for programs."""
+    path = tmp_path / "users.csv"
+    path.write_text("customer_id,level\nc1,1\n,2\n")
+    monkeypatch.setenv("BRAZE_REST_API_KEY", "k")
+    with Sandbox() as sandbox:
+        command = ["import", str(path), "--instance", sandbox.url, "--state", str(tmp_path / "s"), "--json"]
+        assert main(command) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["rows"], told["queued"], told["refused"], told["finished"]) == (2, 1, 1, True)
+    assert told["problems"][0]["line"] == 3

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import json
+import threading
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -73,6 +74,14 @@ def test_an_event_is_read_whole() -> None:
         ("Canvas Step Progressions", "users.canvasstep.Progression"),
         ("Experiment Split Entries", "users.canvas.experimentstep.SplitEntry"),
         ("Global Subscription State Changes", "users.behaviors.subscription.GlobalStateChange"),
+        ("Subscription Group State Change", "users.behaviors.subscriptiongroup.StateChange"),
+        ("Campaign Control Group Enrollment", "users.campaigns.EnrollInControl"),
+        ("Exit Matched Audiences", "users.canvas.exit.MatchedAudience"),
+        ("Canvas Exit Performed Events", "users.canvas.exit.PerformedEvent"),
+        ("Canvas Experiment Conversions", "users.canvas.experimentstep.Conversion"),
+        ("Feature Flag Experiment Impressions", "users.featureflag"),
+        ("SMS Inbound", "users.messages.sms.InboundReceive"),
+        ("Webhook Failures", "users.messages.webhook.Failure"),
         ("Something New", None),
     ],
 )
@@ -119,6 +128,68 @@ def test_repeats_are_handed_on_once(tmp_path: Path) -> None:
     assert receiver.receive([batch(message_id=None), batch(message_id=None)]) == 2
     assert seen == ["m1", "m2", None, None]
     values.close()
+
+
+def test_events_of_one_request_are_different_events() -> None:
+    """``source_request_id`` names a request with many events; it makes none of them a repeat."""
+    sent = batch(message_id=None)
+    sent["events"][0]["data"]["custom_attributes"]["source_request_id"] = "r1"
+    seen: list[CurrentsEvent] = []
+    assert CurrentsReceiver(seen.append).receive({**sent, "events": sent["events"] * 2}) == 2
+    assert [event.id for event in seen] == [None, None]
+
+
+def test_the_mpid_stands_in_for_the_customer_id() -> None:
+    """Where the MPID is the external id, the batch has it at its top."""
+    (event,) = parse_batch(batch(user_identities={}, mpid=77))
+    assert event.customer_id == "77"
+
+
+def test_a_malformed_event_costs_only_itself() -> None:
+    """The others of the call are handed on, once; the sender still hears of it."""
+    seen: list[str | None] = []
+    receiver = CurrentsReceiver(lambda event: seen.append(event.id))
+    broken = batch(message_id="m2")
+    broken["events"].insert(0, {"event_type": "custom_event", "data": {}})
+    call_body = [batch(), broken, {"events": 1}, batch(message_id="m3")]
+    for _ in range(2):
+        with pytest.raises(MalformedBatchError, match=r"event 0 .*and 1 more"):
+            receiver.receive(call_body)
+    assert seen == ["m1", "m2", "m3"]
+    app = CurrentsApp(receiver, {"key": "secret"})
+    assert call(app, call_body, path="/v2/bulkevents").startswith("400")
+
+
+def test_a_repeat_waits_for_the_one_in_hand() -> None:
+    """The same event on two threads is handed on once; when that fails, the other one takes it."""
+    handling, go_on = threading.Event(), threading.Event()
+    results: list[object] = []
+    calls: list[str | None] = []
+
+    def handle(event: CurrentsEvent) -> None:
+        calls.append(event.id)
+        if len(calls) == 1:
+            handling.set()
+            go_on.wait(10)
+            raise RuntimeError
+
+    def receive() -> None:
+        try:
+            results.append(receiver.receive(batch()))
+        except RuntimeError:
+            results.append("failed")
+
+    receiver = CurrentsReceiver(handle)
+    first = threading.Thread(target=receive)
+    first.start()
+    assert handling.wait(10)
+    second = threading.Thread(target=receive)
+    second.start()
+    go_on.set()
+    first.join(10)
+    second.join(10)
+    assert sorted(map(str, results)) == ["1", "failed"]
+    assert receiver.receive(batch()) == 0
 
 
 def test_memory_of_ids_is_bounded() -> None:

@@ -37,6 +37,7 @@ def request(number: int = 1, **changes: Any) -> dict[str, Any]:
         {"subject_request_id": "1"},
         {"subject_request_id": "00000000-0000-1000-8000-000000000001"},
         {"subject_request_type": "forget"},
+        {"subject_request_type": ["erasure"]},
         {"submitted_time": "now"},
         {"api_version": "2.0"},
         {"subject_identities": {}},
@@ -129,3 +130,59 @@ def test_the_timer_goes_with_the_service() -> None:
             assert timer.daemon
         timer.join(2)
         assert not timer.is_alive()
+
+
+def test_the_timer_wakes_when_the_oldest_is_due(tmp_path: Path) -> None:
+    """After a restart the hour counts from the request, not from the start."""
+    clock = ManualClock()
+    values = Storage.open(tmp_path, Reporter()).key_values("erasure")
+    ErasureForwarder(ACTIVE, values=values, clock=clock).request(request())
+    clock.advance(3000)
+    with Sandbox() as sandbox, rest_client(sandbox) as rest:
+        with ErasureService(ErasureForwarder(ACTIVE, values=values, clock=clock), rest) as service:
+            timer = service._timer
+            assert timer is not None
+            assert timer.interval == 601
+        timer.join(2)
+    values.close()
+
+
+def test_the_state_of_a_request() -> None:
+    """Pending, in progress while Braze is asked, completed; with what became of it, and why."""
+    clock = ManualClock()
+    forwarder = ErasureForwarder(ACTIVE, clock=clock)
+    nobody = {"ios_vendor_id": {"value": "v", "encoding": "raw"}}
+    for number, identities in enumerate((request()["subject_identities"], nobody), 1):
+        assert forwarder.request(request(number, subject_identities=identities)).status == 201
+
+    def states() -> list[tuple[str, str, str]]:
+        bodies = [forwarder.lookup(request(number)["subject_request_id"]).body for number in (1, 2)]
+        entries = [body["extensions"]["opendsr.mparticle.com"][0] for body in bodies]
+        return [
+            (body["request_status"], entry["status"], entry["status_message"])
+            for body, entry in zip(bodies, entries, strict=True)
+        ]
+
+    skipped = ("pending", "skipped", "no usable identity")
+    assert states() == [("pending", "pending", ""), skipped]
+    clock.advance(3600)
+    (upload,) = forwarder.due()
+    assert states() == [("in_progress", "pending", ""), skipped]
+    forwarder.settled(upload.external_ids, sent=True)
+    assert states() == [("completed", "sent", ""), skipped]
+    assert forwarder.request(request(3, subject_identities=request()["subject_identities"])).status == 201
+    assert forwarder.request(request(4, subject_identities=nobody)).status == 409
+    clock.advance(21 * 86_400)
+    assert forwarder.request(request(5, subject_identities=nobody)).status == 201
+
+
+def test_a_refused_queue_fails_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deletion that the queue does not take is not left hanging."""
+    clock = ManualClock()
+    with Sandbox() as sandbox, rest_client(sandbox) as rest:
+        service = ErasureService(ErasureForwarder(ACTIVE, clock=clock), rest, timer=False)
+        service.request(request())
+        monkeypatch.setattr(rest, "delete", lambda _ids: 0)
+        clock.advance(3600)
+        assert service.send_due() == 0
+        assert list(service.statuses.values()) == ["failed"]

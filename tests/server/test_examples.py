@@ -8,8 +8,8 @@ from tests.support import ROOT, run_python
 
 EXPECTED = {
     "server_backend.py": [
-        "ada -> 204 No Content",
-        "grace -> 204 No Content",
+        "ada -> 204 NO CONTENT",
+        "grace -> 204 NO CONTENT",
         "ada {'email': 'ada@example.com', 'first_name': 'Ada', 'orders': 1} {'Checkout Completed': 1} {'EUR': 9.0}",
     ],
     "server_audiences.py": [

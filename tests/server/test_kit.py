@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,105 @@ def test_a_refused_attribute_is_sent_again() -> None:
         user.set_user_attribute("level", 1)
         client.flush(5)
         assert sandbox.rest.user("c1").attributes == {"level": 1}
+
+
+def enriched_client(sandbox: Sandbox) -> MParticle:
+    """A client as mParticle's own connection: enriched, and attributes wait for an event."""
+    configuration = {"id": 28, "as": {"restApiKey": "k", "host": sandbox.url, "apiTypeDetection": "Both"}}
+    return MParticle([BrazeServerKit.from_configuration(configuration, delivery_options=BY_HAND)], storage=":memory:")
+
+
+def test_an_attribute_alone_goes_with_the_next_event() -> None:
+    """What one request of a backend sets is sent with the event of a later one, by whatever handle."""
+    with Sandbox() as sandbox, enriched_client(sandbox) as client:
+        with client.for_user(customer_id="c1") as user:
+            user.set_user_attribute("level", 1)
+        first, second = client.for_user(customer_id="c1"), client.for_user(customer_id="c1")
+        first.set_user_attribute("color", "red")
+        second.remove_user_attribute("level")
+        second.set_user_attribute("size", 42)
+        for user in (first, second):
+            user.end()
+        client.flush(5)
+        assert sandbox.rest.requests == []
+        client.for_user(customer_id="c1").log_event("Visit")
+        client.flush(5)
+        assert sandbox.rest.user("c1").attributes == {"color": "red", "size": 42}
+
+
+def test_one_handle_on_many_threads() -> None:
+    """A handle that threads share keeps every event and every attribute, enriched as well."""
+    with Sandbox() as sandbox, enriched_client(sandbox) as client:
+        user = client.for_user(customer_id="c1")
+
+        def visit(number: int) -> None:
+            for step in range(20):
+                user.set_user_attribute(f"key {number} {step}", step)
+                user.log_event("Visit")
+
+        threads = [threading.Thread(target=visit, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        user.end()
+        assert client.flush(10).complete
+        assert sandbox.rest.user("c1").events == {"Visit": 160}
+        assert len(sandbox.rest.user("c1").attributes) == 160
+
+
+def test_a_discarded_attribute_is_sent_again() -> None:
+    """What was cleared from the queue does not count as sent."""
+    with Sandbox() as sandbox, client_of(sandbox) as client:
+        user = client.for_user(customer_id="c1")
+        user.set_user_attribute("level", 1)
+        client.clear()
+        user.set_user_attribute("level", 1)
+        client.flush(5)
+        assert sandbox.rest.user("c1").attributes == {"level": 1}
+
+
+def test_a_recommended_event_keeps_its_products() -> None:
+    """Braze's recommended events are made of lists and objects, and take no property of ours."""
+    order = {
+        "order_id": "o1",
+        "currency": "EUR",
+        "source": "web",
+        "total_value": Decimal("3.5"),
+        "products": [{"product_id": "p", "product_name": "n", "variant_id": "v", "quantity": 1, "price": 3.5}],
+    }
+    problems: list[Problem] = []
+    with Sandbox() as sandbox, client_of(sandbox, problems, forward_session_events=True) as client:
+        user = client.for_user(customer_id="c1")
+        user.log_event("ecommerce.order_placed", attributes=order, session_id="s1")
+        user.log_event("ecommerce.order_placed", attributes={**order, "metadata": {"x": float("nan")}})
+        client.flush(5)
+        (request,) = sandbox.rest.requests
+        assert [item["properties"] for item in request.body["events"]] == [{**order, "total_value": 3.5}]
+    assert [problem.message for problem in problems] == [
+        "'ecommerce.order_placed' is not sent: one of its values is not a finite number"
+    ]
+
+
+def test_one_wrong_value_costs_only_itself() -> None:
+    """Values with a range, fields that are too long and times beyond reason never take the rest with them."""
+    problems: list[Problem] = []
+    long = "x" * 256
+    bought = CommerceEvent(product_action=ProductAction.PURCHASE, products=[Product(long, "sku", 2.5)])
+    with Sandbox() as sandbox, client_of(sandbox, problems, attributes_wait_for_event=True) as client:
+        with client.for_user(customer_id="c1") as user:
+            user.set_user_attribute("level", 1)
+            user.set_user_attribute("email_subscribe", ["opted_in"])
+            user.remove_user_attribute("push_subscribe")
+            user.set_user_tag("email_subscribe")
+            user.set_user_attribute("$Gender", ["F"])
+            user.log_event("Visit", timestamp=1e15)
+            user.log_commerce_event(bought)
+        client.flush(5)
+        assert sandbox.rest.user("c1").attributes == {"level": 1}
+        assert sandbox.rest.user("c1").events == {"Visit": 1}
+        assert sandbox.rest.user("c1").revenue == {"USD": 2.5}
+    assert [problem.code for problem in problems] == ["value_refused"] * 6
 
 
 def test_anonymous_users_are_counted_not_sent() -> None:

@@ -50,7 +50,14 @@ def test_partial_errors() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"errors": 7}', b"\xff"])
 def test_odd_bodies(body: bytes) -> None:
     """A body that is not what it should be changes nothing about a success."""
-    assert interpret(201, {}, body, now=NOW).refused == {}
+    answer = interpret(201, {}, body, now=NOW)
+    assert (answer.meaning, answer.refused) == (Meaning.TAKEN, {})
+
+
+def test_a_page_of_somebody_else_is_no_success() -> None:
+    """Braze answers 201 with JSON; a 200 with a page is a proxy's, and takes nothing."""
+    assert interpret(200, {}, b"<html>Please log in</html>", now=NOW).meaning is Meaning.RETRY
+    assert interpret(200, {}, b'{"message": "success"}', now=NOW).meaning is Meaning.TAKEN
 
 
 @pytest.mark.parametrize(
@@ -58,6 +65,8 @@ def test_odd_bodies(body: bytes) -> None:
     [
         ({"X-Ratelimit-Retry-After": "7"}, 7.0),
         ({"retry-after": "3"}, 3.0),
+        ({"Retry-After": "Fri, 02 Jan 2026 03:04:15 GMT"}, 10.0),
+        ({"Retry-After": "soon"}, None),
         ({"X-RateLimit-Reset": "2"}, 2.0),
         ({"X-RateLimit-Reset": str(int(NOW) + 30)}, 30.0),
         ({"X-RateLimit-Reset": str(int(NOW) - 30)}, 0.0),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mparticle_kit_braze import CommerceEvent, EventType, Impression, MParticle, MParticleUploadKit, Product
 from mparticle_kit_braze.commerce import ProductAction, Promotion, PromotionAction
 from mparticle_kit_braze.delivery import Record
+from mparticle_kit_braze.sandbox import Sandbox
+from mparticle_kit_braze.sandbox.mparticle.batch_checks import check_batches
 from mparticle_kit_braze.upload_kit.batches import Envelope, batches_of, chunks, encode
-
-from .receiver import KEY, SECRET, Receiver, check_request
 
 ENVELOPE = Envelope("device", {"environment": "production", "sdk_version": "1"})
 
@@ -63,7 +65,10 @@ def test_requests_obey_the_rules_and_keep_the_order(shapes: list[tuple[str, str,
     while waiting:
         batches, historical = batches_of(waiting, ENVELOPE)
         body = [batch.body(ENVELOPE) for batch in batches]
-        for batch, parsed in zip(batches, check_request(encode(body).encode()), strict=True):
+        raw = encode(body).encode()
+        requested = json.loads(raw)
+        check_batches(requested, raw)
+        for batch, parsed in zip(batches, requested, strict=True):
             users = {event["data"]["session_uuid"][0] for event in parsed["events"]}
             assert len(users) == 1
             assert batch.records == len(parsed["events"])
@@ -155,19 +160,26 @@ CALLS = st.lists(
 )
 
 
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """One for all examples."""
+    with Sandbox() as started:
+        yield started
+
+
 @settings(deadline=None, max_examples=40)
-@given(CALLS)
-def test_any_calls_make_valid_requests(calls: list[tuple[Any, ...]]) -> None:
-    """The strict receiver finds nothing wrong with what any calls become, and nothing stays behind."""
-    with Receiver() as receiver:
-        kit = MParticleUploadKit(KEY, SECRET, pod=receiver.url)
-        with MParticle([kit], storage=":memory:") as client:
-            for name, *arguments in calls:
-                getattr(client, name)(*arguments)
-            assert client.flush(10).complete
-            assert kit.delivery.dead_letters() == []
-        assert receiver.wrong == []
-        events = [call for call in calls if call[0] == "log_event"]
-        assert [event["custom_event_type"] for event in receiver.of("custom_event")] == [
-            event_type.name.lower() for _, _, event_type, _ in events
-        ]
+@given(calls=CALLS)
+def test_any_calls_make_valid_requests(sandbox: Sandbox, calls: list[tuple[Any, ...]]) -> None:
+    """The strict sandbox finds nothing wrong with what any calls become, and nothing stays behind."""
+    sandbox.reset()
+    kit = MParticleUploadKit("key", "secret", pod=sandbox.url)
+    with MParticle([kit], storage=":memory:") as client:
+        for name, *arguments in calls:
+            getattr(client, name)(*arguments)
+        assert client.flush(10).complete
+        assert kit.delivery.dead_letters() == []
+    assert sandbox.uploads.problems == []
+    events = [call for call in calls if call[0] == "log_event"]
+    assert [event["custom_event_type"] for event in sandbox.uploads.of("custom_event")] == [
+        event_type.name.lower() for _, _, event_type, _ in events
+    ]

@@ -14,38 +14,34 @@ from mparticle_kit_braze import (
     MParticleUploadKit,
 )
 from mparticle_kit_braze.sandbox import Sandbox
-from tests.idsync.server import KEY as IDSYNC_KEY
-from tests.idsync.server import SECRET as IDSYNC_SECRET
-from tests.idsync.server import IDSync
 from tests.support import wait_until
-
-from .receiver import KEY, SECRET, Receiver
 
 
 def test_identities_from_mparticle_data_to_both(tmp_path: Path) -> None:
     """Calls made before the first answer wait, then reach Braze and mParticle alike, under mParticle's MPID."""
     results: list[IdentityResult] = []
     reports: list[ForwardingReport] = []
-    with IDSync() as idsync, Receiver() as receiver, Sandbox("app-key-1") as braze:
-        idsync.gate.clear()
-        kits = [BrazeKit("app-key-1", braze.url), MParticleUploadKit(KEY, SECRET, pod=receiver.url)]
-        resolver = IDSyncResolver(IDSYNC_KEY, IDSYNC_SECRET, endpoint=idsync.url)
+    with Sandbox("app-key-1") as sandbox:
+        sandbox.mparticle.keys.update({"app": "app-secret", "s2s": "s2s-secret"})
+        sandbox.idsync.answering.clear()
+        kits = [BrazeKit("app-key-1", sandbox.url), MParticleUploadKit("s2s", "s2s-secret", pod=sandbox.url)]
+        resolver = IDSyncResolver("app", "app-secret", endpoint=sandbox.url)
         with MParticle(kits, storage=tmp_path, resolver=resolver) as client:
             client.add_forwarding_listener(reports.append)
             client.log_event("Opened")
             client.login(IdentityRequest(customer_id="ada-1815", on_success=results.append))
             client.set_user_attribute("plan", "gold")
-            idsync.gate.set()
+            sandbox.idsync.answering.set()
             wait_until(lambda: results)
             client.log_event("Played", attributes={"genre": "Jazz"})
             user = client.current_user
             assert client.flush(10).complete
         assert user is not None
-        assert (idsync.wrong, receiver.wrong, braze.problems) == ([], [], [])
-        assert [event["event_name"] for event in receiver.of("custom_event")] == ["Opened", "Played"]
-        assert receiver.batches[-1]["mpid"] == user.mpid == results[0].user.mpid
-        assert receiver.batches[-1]["user_identities"] == {"customer_id": "ada-1815"}
-        profile = braze.profile("ada-1815")
+        assert (sandbox.idsync.problems, sandbox.uploads.problems, sandbox.problems) == ([], [], [])
+        assert [event["event_name"] for event in sandbox.uploads.of("custom_event")] == ["Opened", "Played"]
+        assert sandbox.uploads.batches[-1]["mpid"] == user.mpid == results[0].user.mpid
+        assert sandbox.uploads.batches[-1]["user_identities"] == {"customer_id": "ada-1815"}
+        profile = sandbox.profile("ada-1815")
         assert profile.custom_events["Played"] == 1
         assert {(report.kit, report.name) for report in reports if report.call == "log_event"} == {
             (kit, name) for kit in ("Braze", "mParticle") for name in ("Opened", "Played")

@@ -96,7 +96,7 @@ class Runner:
         user: User | None = None
         # A kit that refuses its configuration raises; the original does not start, and so nothing may arrive.
         with contextlib.suppress(ConfigurationError), self._client(vector) as client:
-            with self._held():
+            with self._held(client):
                 _replay(client, vector)
             kept = _flushed(client)
             user = client.current_user
@@ -110,7 +110,7 @@ class Runner:
     def _filter(self, vector: JsonObject) -> list[Mismatch]:
         self._sandbox.reset()
         with self._client(vector, _KnownUser(vector)) as client:
-            with self._held():
+            with self._held(client):
                 _replay(client, vector)
             active = client.stats().gates["Braze"] == "active"
             kept = _flushed(client)
@@ -164,17 +164,26 @@ class Runner:
 
     # -- common -----------------------------------------------------------------------------------------------------
     @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Take nothing in while the calls are made, so that all of them are unsent together, as when recorded."""
+    def _held(self, client: MParticle) -> Iterator[None]:
+        """Send nothing while the calls are made, so that all of them are unsent together, as when recorded."""
 
         def unavailable(_request: SandboxRequest) -> Reply:
             return Reply(status=503)
 
-        self._sandbox.fault = unavailable
+        braze = client.kit("Braze")
+        started = isinstance(braze, Braze)
+        if started:
+            # As above: a request built between two calls could still be on its way after them.
+            braze.delivery.pause()
+        self._sandbox.fault = unavailable  # for a kit that a rule keeps off until later
         try:
             yield
+            if not started:
+                client.flush()  # over after the first failure, when no request is on its way any more
         finally:
             self._sandbox.fault = None
+            if started:
+                braze.delivery.unpause()
 
     def _refusals(self) -> list[Mismatch]:
         return [Mismatch("sandbox", str(problem), "nothing refused") for problem in self._sandbox.problems]

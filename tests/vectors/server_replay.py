@@ -30,7 +30,7 @@ from mparticle_kit_braze.server.audiences import AudienceUpdate
 from mparticle_kit_braze.server.erasure import ErasureForwarder, KnownProfile
 from mparticle_kit_braze.server.erasure_service import ErasureService
 from mparticle_kit_braze.server.kit import BrazeServerKit
-from mparticle_kit_braze.server.mapping import StoredProfile
+from mparticle_kit_braze.server.mapping import ProfileChanges
 
 __all__ = ["replay"]
 
@@ -125,8 +125,9 @@ class Replay:
         profiles = self.kit._profiles
         if stored is not None and profiles is not None:
             known = identities(stored.get("identities", {}))
-            profile = StoredProfile(dict(stored.get("attributes", {})), {k: v for k, v in known.items() if v})
-            profiles.save(str(self._external_id()), profile)
+            attributes = dict(stored.get("attributes", {}))
+            given = {kind: value for kind, value in known.items() if value}
+            profiles.save(ProfileChanges(str(self._external_id()), attributes, frozenset(attributes), given))
 
     def _resolve(self, mpid: str | None, given: Mapping[IdentityType, str]) -> KnownProfile | None:
         for profile in self.vector.get("profiles", []):
@@ -184,6 +185,21 @@ class Replay:
         self.clock.advance(call["seconds"])
         self.erasures.send_due()
 
+    def _identify(self, call: JsonObject) -> None:
+        """Another user is another handle; one who was anonymous so far stays the same."""
+        before, given = self._external_id(), identities(call["identities"])
+        known = external_id(self.kit.settings, {kind: value for kind, value in given.items() if value}, MPID)
+        if before is None or known in (None, before):
+            self._modify(call)
+            return
+        self.user.end()
+        self.identities, self._user = given, None
+
+    def _modify(self, call: JsonObject) -> None:
+        given = identities(call["identities"])
+        self.user.modify(**{kind.value: value for kind, value in given.items()})
+        self.identities = {**self.identities, **given}
+
     def _log_commerce_event(self, call: JsonObject) -> None:
         event = dict(call["event"])
         readers: dict[str, Callable[[Any], Any]] = {
@@ -216,12 +232,9 @@ class Replay:
         "set_user_tag": lambda run, call: run.user.set_user_tag(call["key"]),
         "remove_user_attribute": lambda run, call: run.user.remove_user_attribute(call["key"]),
         "increment_user_attribute": lambda run, call: run.user.increment_user_attribute(call["key"], call["value"]),
-        **dict.fromkeys(
-            ("identify", "login", "modify"),
-            lambda run, call: run.user.modify(
-                **{kind.value: value for kind, value in identities(call["identities"]).items()}
-            ),
-        ),
+        "identify": _identify,
+        "login": _identify,
+        "modify": _modify,
         "set_opt_out": lambda run, call: run.user.set_opt_out(call["value"]),
         "set_push_token": lambda run, call: run.user.set_push_token(call["token"]),
         "session_start": lambda run, call: run.user.start_session(call.get("session_id")),

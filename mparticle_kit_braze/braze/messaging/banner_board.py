@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ...errors import InvalidArgumentError
 from ...locks import ForkSafeLock
+from .arguments import checked, checked_all
 from .banners import Banner, parse_banners, placements
 from .callbacks import Subscribers
 from .context import Completion, Context, UserValues
@@ -25,9 +26,10 @@ class Held(NamedTuple):
 
 
 class Banners:
-    """Banners by placement, kept over restarts for the current user.
+    """Banners by placement. Not made by applications: see :attr:`Braze.banners`.
 
-    Not made by applications: see :attr:`Braze.banners`.
+    They are kept over restarts for the current user. Nothing is asked for unasked, but the placements of the last
+    :meth:`request_refresh` after a change of user.
     """
 
     def __init__(self, context: Context, syncs: Syncs) -> None:
@@ -60,31 +62,35 @@ class Banners:
 
         Args:
             placement_ids: The placements; those beyond the number the configuration allows are cut.
-            callback: Called with whether that succeeded, on a thread of its own.
+            callback: Called once with whether that succeeded, on the thread of all callbacks; with ``False`` also when
+                nothing is asked.
 
         Returns:
-            Whether it will be asked: not while the server's configuration has banners off, nor while disabled.
-            If not, ``callback`` is not called.
+            Whether the server will be asked: not while its configuration has banners off, nor while the client is
+            disabled.
 
         Raises:
-            InvalidArgumentError: A placement id is no text, or is empty.
+            InvalidArgumentError: A placement id is no text, or is empty; ``callback`` cannot be called.
             ClosedError: The client was closed.
         """
-        ids = tuple(placement_ids)
         if isinstance(placement_ids, str):
             raise InvalidArgumentError("placement_ids must be a collection of texts, not one text")
-        for placement_id in ids:
-            _check_id(placement_id)
+        ids = checked_all(placement_ids, str, "placement_ids")
+        if "" in ids:
+            raise InvalidArgumentError("placement_ids must be non-empty texts")
         self._placements = ids
         if not self._context.accepts() or not self._context.config.banners:
             return self._refresh.refuse(callback)
         return self._refresh.ask(callback)
 
     def subscribe_to_updates(self, callback: Callable[[tuple[Banner, ...]], object]) -> Callable[[], None]:
-        """Call ``callback`` with the banners after each answer, on a thread of its own.
+        """Call ``callback`` with the banners after each answer, on the thread of all callbacks.
 
         Returns:
             A function that ends the subscription.
+
+        Raises:
+            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
         """
         return self._subscribers.add(callback)
 
@@ -93,23 +99,43 @@ class Banners:
         """The user sees these banners. Counted once a banner and session, in one event.
 
         Returns:
-            Whether any was logged.
+            Whether any was logged; not while disabled.
+
+        Raises:
+            InvalidArgumentError: Something else than banners.
+            ClosedError: The client was closed.
         """
-        ids = [_checked(banner).id for banner in ([banners] if isinstance(banners, Banner) else banners)]
+        ids = [banner.id for banner in checked_all(banners, Banner)]
         return self._context.log_once_a_session("bi", ids, lambda fresh: {"ids": fresh})
 
     def log_click(self, banner: Banner, button_id: str | None = None) -> bool:
-        """The user clicked a banner, or a button in it. Counted each time."""
-        button = {} if button_id is None else {"bid": button_id}
-        return self._context.log("bc", {"id": _checked(banner).id, **button})
+        """The user clicked a banner, or a button in it. Counted each time.
+
+        Args:
+            banner: The banner.
+            button_id: The button's id in the banner's page.
+
+        Returns:
+            Whether it was logged; not while disabled.
+
+        Raises:
+            InvalidArgumentError: ``banner`` is no banner, or ``button_id`` no text.
+            ClosedError: The client was closed.
+        """
+        button = {} if button_id is None else {"bid": checked(button_id, str, "button_id")}
+        return self._context.log("bc", {"id": checked(banner, Banner).id, **button})
 
     def dismiss(self, banner: Banner) -> bool:
         """The user put a banner away: it is gone from :attr:`all`, and the server is told with the next refresh.
 
         Returns:
-            Whether it was: not a second time, nor a banner without a stable key.
+            Whether it was: not a second time, nor a banner without a stable key, nor while disabled.
+
+        Raises:
+            InvalidArgumentError: ``banner`` is no banner.
+            ClosedError: The client was closed.
         """
-        if _checked(banner).stable_key is None or banner.id in self._held().dismissed:
+        if checked(banner, Banner).stable_key is None or banner.id in self._held().dismissed:
             return False
         if not self._context.log("bd", {"id": banner.id}):
             return False
@@ -117,7 +143,7 @@ class Banners:
             held = self._held()
             told = {"banner_id": banner.id, "dismissal_time": int(self._context.clock.time() * 1000)}
             self._known = held._replace(pending=(*held.pending, told), dismissed=held.dismissed | {banner.id})
-        self._store_dismissals()
+            self._store_dismissals()
         return True
 
     # -- told by the client -------------------------------------------------------------------------------------
@@ -153,12 +179,13 @@ class Banners:
             held = self._held()
             gone = held.dismissed & {banner.id for banner in banners.values()}
             self._known = Held(banners, held.pending[self._sent_dismissals :], gone)
-        self._context.values.update({"banners": raw})
-        self._store_dismissals()
+            self._context.values.update({"banners": raw})
+            self._store_dismissals()
         self._subscribers.tell(self.all)
         return True
 
     def _store_dismissals(self) -> None:
+        # With the lock held: what is stored last must be what is held last.
         held = self._held()
         self._context.values.update(
             {"banner_dismissals": list(held.pending), "banners_dismissed": sorted(held.dismissed)}
@@ -180,14 +207,3 @@ def _stored(values: UserValues) -> Held:
         tuple(one for one in pending if isinstance(one, dict)) if isinstance(pending, list) else (),
         frozenset(one for one in dismissed if isinstance(one, str)) if isinstance(dismissed, list) else frozenset(),
     )
-
-
-def _checked(banner: Banner) -> Banner:
-    if not isinstance(banner, Banner):
-        raise InvalidArgumentError(f"banner must be a Banner, not {type(banner).__name__}")
-    return banner
-
-
-def _check_id(placement_id: object) -> None:
-    if not isinstance(placement_id, str) or not placement_id:
-        raise InvalidArgumentError("placement_ids must be non-empty texts")

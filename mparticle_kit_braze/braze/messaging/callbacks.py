@@ -14,8 +14,8 @@ from typing import Any, Generic, TypeVar
 
 from ...clock import Clock, WaitingClock, Wakeup
 from ...diagnostics import Reporter
-from ...errors import InvalidArgumentError
 from ...locks import ForkSafeLock
+from ..subscriptions import check_callback
 
 __all__ = ["Callbacks", "Subscribers"]
 
@@ -98,7 +98,7 @@ class Callbacks:
     def _guarded(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except Exception as error:  # noqa: BLE001 - the host's code
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the host's code
             self._reporter.report(
                 "callback_failed",
                 f"A callback raised {type(error).__name__}",
@@ -121,10 +121,9 @@ class Subscribers(Generic[Value]):
         """Call ``callback`` from now on; gives a function that ends it.
 
         Raises:
-            InvalidArgumentError: ``callback`` cannot be called.
+            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
         """
-        if not callable(callback):
-            raise InvalidArgumentError(f"callback must be callable, not {type(callback).__name__}")
+        check_callback(callback)
         entry = (callback,)  # an object of its own: the same callback may subscribe twice
         self._known = (*self._known, entry)
 

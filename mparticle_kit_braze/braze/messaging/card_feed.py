@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ...errors import InvalidArgumentError
 from ...locks import ForkSafeLock
+from .arguments import checked, checked_all
 from .buckets import Bucket
 from .callbacks import Subscribers
 from .content_cards import CardSet, ContentCard
@@ -17,14 +17,16 @@ from .syncs import Answer, Syncs
 
 __all__ = ["ContentCards"]
 
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MAX_SYNC_RETRIES = 14
 """How often a request is made again because an answer asked for it (as the Web SDK)."""
 
 
 class ContentCards:
-    """Content cards for an app that presents them itself. They are kept over restarts, for the current user.
+    """Content cards for an app that presents them itself. Not made by applications: see :attr:`Braze.content_cards`.
 
-    Not made by applications: see :attr:`Braze.content_cards`.
+    They are kept over restarts, for the current user: a change of user forgets them (as the Web SDK). They are asked
+    for by :meth:`request_refresh`, and at the start of each session while somebody subscribes.
     """
 
     def __init__(self, context: Context, syncs: Syncs) -> None:
@@ -50,7 +52,7 @@ class ContentCards:
     def cards(self) -> tuple[ContentCard, ...]:
         """The cards to show now: neither expired nor dismissed, pinned ones first, then the latest changed first.
 
-        Control cards are among them: show nothing in their place, but log the impression.
+        Control cards are among them: show nothing in their place, but log the impression. Empty while disabled.
         """
         return () if self._context.state.disabled else self._held().visible(self._context.clock.time())
 
@@ -63,19 +65,21 @@ class ContentCards:
     def last_update(self) -> datetime | None:
         """When the server last answered, in UTC; ``None`` for never."""
         at = self._held().updated_at
-        return None if at is None else datetime.fromtimestamp(at, timezone.utc)
+        return None if at is None else EPOCH + timedelta(seconds=at)
 
     def request_refresh(self, callback: Completion | None = None) -> bool:
         """Ask the server for the current cards.
 
         Args:
-            callback: Called with whether that succeeded, on a thread of its own.
+            callback: Called once with whether that succeeded, on the thread of all callbacks; with ``False`` also when
+                nothing is asked.
 
         Returns:
-            Whether it will be asked: not while the server's configuration has cards off, nor beyond its rate limit,
-            nor while disabled. If not, ``callback`` is not called.
+            Whether the server will be asked: not while its configuration has cards off, nor beyond its rate limit,
+            nor while the client is disabled (as the Web SDK).
 
         Raises:
+            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
             ClosedError: The client was closed.
         """
         context = self._context
@@ -94,12 +98,16 @@ class ContentCards:
         return self._refresh.ask(callback)
 
     def subscribe_to_updates(self, callback: Callable[[tuple[ContentCard, ...]], object]) -> Callable[[], None]:
-        """Call ``callback`` with the cards to show after each answer, on a thread of its own.
+        """Call ``callback`` with the cards to show after each answer, on the thread of all callbacks.
 
-        While anybody subscribes, cards are asked for at the start of every session.
+        While anybody subscribes, cards are asked for at the start of every session (as the Web SDK). What the app does
+        itself (clicks, dismissals) and what expires brings no call.
 
         Returns:
             A function that ends the subscription.
+
+        Raises:
+            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
         """
         return self._subscribers.add(callback)
 
@@ -107,10 +115,17 @@ class ContentCards:
     def log_impressions(self, cards: Iterable[ContentCard] | ContentCard) -> bool:
         """The user sees these cards. Counted once a card and session, in one event.
 
+        Args:
+            cards: One card or several; control cards count too, when the user would see them.
+
         Returns:
-            Whether any was logged.
+            Whether any was logged; not while disabled.
+
+        Raises:
+            InvalidArgumentError: Something else than cards.
+            ClosedError: The client was closed.
         """
-        ids = [_checked(card).id for card in ([cards] if isinstance(cards, ContentCard) else cards)]
+        ids = [card.id for card in checked_all(cards, ContentCard)]
         if not self._context.log_once_a_session("cci", ids, lambda fresh: {"ids": fresh}):
             return False
         self._change(lambda held: held.with_viewed(ids))
@@ -120,9 +135,13 @@ class ContentCards:
         """The user clicked a card. Counted each time.
 
         Returns:
-            Whether it was logged: only for cards with a URL.
+            Whether it was logged: only for cards with a URL, and not while disabled.
+
+        Raises:
+            InvalidArgumentError: ``card`` is no card.
+            ClosedError: The client was closed.
         """
-        if _checked(card).url is None or not self._context.log("ccc", {"ids": [card.id]}):
+        if checked(card, ContentCard).url is None or not self._context.log("ccc", {"ids": [card.id]}):
             return False
         self._change(lambda held: held.with_clicked(card.id))
         return True
@@ -131,9 +150,13 @@ class ContentCards:
         """The user put a card away: it is gone from :attr:`cards`. Counted once.
 
         Returns:
-            Whether it was: not if the card may not be dismissed, or is not held.
+            Whether it was: not if the card may not be dismissed, or is not held, nor while disabled.
+
+        Raises:
+            InvalidArgumentError: ``card`` is no card.
+            ClosedError: The client was closed.
         """
-        card_id = _checked(card).id
+        card_id = checked(card, ContentCard).id
         held = self._held()
         if not card.dismissible or card_id not in held.cards or card_id in held.dismissed:
             return False
@@ -181,13 +204,15 @@ class ContentCards:
             merged = self._held().merged(dict(answer.body), self._context.clock.time())
             if merged is not None:
                 self._set = merged
+                stored = {"cards": list(merged.cards.values()), "card_cursor": merged.cursor_json()}
+                # With the lock held, here and below: what is stored last must be what is held last.
+                self._context.values.update(stored)
         if answer.retry_after is not None and self._retries < MAX_SYNC_RETRIES:
             self._retries += 1
             epoch = self._context.state.epoch
             self._context.callbacks.post(lambda: self._ask_again(epoch), answer.retry_after)
         if merged is None:
             return False
-        self._context.values.update({"cards": list(merged.cards.values()), "card_cursor": merged.cursor_json()})
         self._subscribers.tell(merged.visible(self._context.clock.time()))
         return True
 
@@ -208,11 +233,5 @@ class ContentCards:
 
     def _change(self, change: Callable[[CardSet], CardSet]) -> None:
         with self._lock.held:
-            self._set = change(self._held())
-        self._context.values.update({"card_cursor": self._held().cursor_json()})
-
-
-def _checked(card: ContentCard) -> ContentCard:
-    if not isinstance(card, ContentCard):
-        raise InvalidArgumentError(f"card must be a ContentCard, not {type(card).__name__}")
-    return card
+            changed = self._set = change(self._held())
+            self._context.values.update({"card_cursor": changed.cursor_json()})

@@ -183,19 +183,13 @@ def _does_not_match(wanted: Any, declared_date: bool) -> Predicate | None:
     return (lambda _value, _now: True) if matches is None else (lambda value, now: not matches(value, now))
 
 
-_SYNTAX = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\$|\(\?<(?![=!])", re.DOTALL)
-
-
 def _pattern(wanted: Any) -> re.Pattern[str] | None:
     """The expression, which is written in JavaScript's syntax; ``None`` if it is invalid."""
     if not isinstance(wanted, str) or len(wanted) > MAX_PATTERN_LENGTH:
         return None
-    # In JavaScript, named groups lack the P and $ is the very end; escapes and character classes stay.
-    spelled = _SYNTAX.sub(lambda found: {"$": r"\Z", "(?<": "(?P<"}.get(found[0], found[0]), wanted)
-    try:
-        return re.compile(spelled, re.ASCII)
-    except (re.error, RecursionError, OverflowError):
-        return None
+    from .expressions import in_python  # noqa: PLC0415 - seldom needed
+
+    return in_python(wanted)
 
 
 def _exists(_wanted: Any, _declared_date: bool) -> Predicate:

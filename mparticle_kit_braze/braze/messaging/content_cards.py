@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from .fields import boolean, identifier, number, text, texts
+from .fields import boolean, identifier, number, objects, text, texts
 
 __all__ = [
     "CaptionedImageCard",
@@ -236,7 +236,7 @@ class CardSet:
         """The set from its stored parts; without usable cards an empty one, so that all are asked for again."""
         if not isinstance(cards, list) or not isinstance(cursor, dict):
             return cls()
-        held = {card["id"]: card for card in cards if isinstance(card, dict) and isinstance(card.get("id"), str)}
+        held = {card_id: card for card in objects({"": cards}, "") if (card_id := identifier(card, "id")) is not None}
         return cls(
             cards=held,
             last_full_sync_at=number(cursor, "last_full_sync_at") or 0,
@@ -244,8 +244,13 @@ class CardSet:
             viewed=_ids(cursor, "viewed"),
             clicked=_ids(cursor, "clicked"),
             dismissed=_ids(cursor, "dismissed"),
-            updated_at=number(cursor, "updated_at"),
+            updated_at=_moment(cursor, "updated_at"),
         )
+
+
+def _moment(raw: Mapping[str, Any], key: str) -> float | None:
+    value = number(raw, key)
+    return value if value is not None and 0 <= value < 1e11 else None
 
 
 def _ids(raw: Mapping[str, Any], key: str) -> frozenset[str]:

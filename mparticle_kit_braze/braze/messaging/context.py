@@ -79,10 +79,10 @@ class Context:
         self.state = state
         self.clock = clock
         self.reporter = reporter
-        self.callbacks = Callbacks(clock, reporter)
+        self.callbacks: Callbacks = Callbacks(clock, reporter)
         self.device_values = values
-        self.values = UserValues(values, state)
-        self.config = MessagingConfig.parse(state.values.get("config"))
+        self.values: UserValues = UserValues(values, state)
+        self.config: MessagingConfig = MessagingConfig.parse(state.values.get("config"))
         self._recorder = recorder
         self._lock = ForkSafeLock()
         self._seen_now: tuple[str | None, frozenset[str]] = ("", frozenset())

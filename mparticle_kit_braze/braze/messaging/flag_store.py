@@ -17,9 +17,10 @@ __all__ = ["FeatureFlags"]
 
 
 class FeatureFlags:
-    """Feature flags, kept over restarts for the current user and asked for at the start of every session.
+    """Feature flags. Not made by applications: see :attr:`Braze.feature_flags`.
 
-    Not made by applications: see :attr:`Braze.feature_flags`.
+    They are kept over restarts for the current user (a change of user forgets them), and asked for at the start of
+    every session: until the first answer there are none.
     """
 
     def __init__(self, context: Context, syncs: Syncs) -> None:
@@ -41,7 +42,7 @@ class FeatureFlags:
     # -- flags --------------------------------------------------------------------------------------------------
     @property
     def all(self) -> tuple[FeatureFlag, ...]:
-        """All flags of the current user, as of the last sync."""
+        """All flags of the current user, as of the last sync; none while disabled (as the Web SDK)."""
         return tuple(self._shown().values())
 
     def get(self, flag_id: str) -> FeatureFlag | None:
@@ -57,13 +58,15 @@ class FeatureFlags:
         """Ask the server for the current flags.
 
         Args:
-            callback: Called with whether that succeeded, on a thread of its own.
+            callback: Called once with whether that succeeded, on the thread of all callbacks; with ``False`` also when
+                nothing is asked.
 
         Returns:
-            Whether it will be asked: not while the server's configuration has flags off, nor again within the time
-            it sets, nor while disabled. If not, ``callback`` is not called.
+            Whether the server will be asked: not while its configuration has flags off, nor again within the seconds
+            it sets, nor while the client is disabled (as the Web SDK). A change of user resets those seconds.
 
         Raises:
+            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
             ClosedError: The client was closed.
         """
         context = self._context
@@ -83,26 +86,37 @@ class FeatureFlags:
         return self._refresh.ask(callback)
 
     def subscribe_to_updates(self, callback: Callable[[tuple[FeatureFlag, ...]], object]) -> Callable[[], None]:
-        """Call ``callback`` with all flags after each answer, on a thread of its own.
+        """Call ``callback`` with all flags after each answer, on the thread of all callbacks.
 
         Returns:
             A function that ends the subscription.
+
+        Raises:
+            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
         """
         return self._subscribers.add(callback)
 
-    def log_impression(self, flag_id: str) -> bool:
-        """The user meets the feature. Counted once a flag and session.
+    def log_impression(self, flag: FeatureFlag | str) -> bool:
+        """The user meets the feature. Counted once a flag and session (as the Web SDK).
+
+        Args:
+            flag: The flag or its id.
 
         Returns:
-            Whether it was logged: only for flags that are part of an experiment.
+            Whether it was logged: only for flags the user has that are part of an experiment.
+
+        Raises:
+            InvalidArgumentError: ``flag`` is neither a flag nor text.
+            ClosedError: The client was closed.
         """
+        flag_id = flag.id if isinstance(flag, FeatureFlag) else flag
         if not isinstance(flag_id, str):
-            raise InvalidArgumentError(f"flag_id must be text, not {type(flag_id).__name__}")
-        flag = self.get(flag_id)
-        if flag is None or flag.tracking is None:
+            raise InvalidArgumentError(f"flag must be a FeatureFlag or its id, not {type(flag).__name__}")
+        held = self.get(flag_id)
+        if held is None or held.tracking is None:
             return False
-        data = {"fid": flag.id, "fts": flag.tracking}
-        return self._context.log_once_a_session("ffi", [flag.id], lambda _fresh: data)
+        data = {"fid": held.id, "fts": held.tracking}
+        return self._context.log_once_a_session("ffi", [held.id], lambda _fresh: data)
 
     # -- told by the client -------------------------------------------------------------------------------------
     def session_began(self) -> None:
@@ -138,7 +152,7 @@ class FeatureFlags:
             return False
         with self._lock.held:
             self._flags = flags
-        self._context.values.update({"flags": raw})
+            self._context.values.update({"flags": raw})
         self._subscribers.tell(tuple(flags.values()))
         return True
 

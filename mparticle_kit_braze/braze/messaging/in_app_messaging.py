@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import InvalidArgumentError
+from .arguments import checked
 from .callbacks import Subscribers
 from .context import Context
 from .fields import identifier
@@ -24,15 +25,14 @@ EVENT_CODES: Mapping[str, str] = {CUSTOM_EVENT: "ce", PURCHASE: "p"}
 
 
 class InAppMessages:
-    """In-app messages for an app that presents them itself.
+    """In-app messages for an app that presents them itself. Not made by apps: see :attr:`Braze.in_app_messages`.
 
     Messages come up only while somebody listens, by :meth:`subscribe` or :meth:`stream`: one that nobody would see is
-    not used up. Impressions and clicks are the app's to tell.
+    not used up. Triggers come with each session, and are kept over restarts for the current user; which one fires, and
+    how often, is decided as in the Web SDK. Impressions and clicks are the app's to tell.
 
     Attributes:
         watched: Whether anybody has listened yet; while not, events need not be told of.
-
-    Not made by applications: see :attr:`Braze.in_app_messages`.
     """
 
     def __init__(self, context: Context, syncs: Syncs) -> None:
@@ -42,25 +42,43 @@ class InAppMessages:
         self._subscribers: Subscribers[InAppMessage] = Subscribers(context.callbacks)
         self._dismissals: Subscribers[InAppMessage] = Subscribers(context.callbacks)
         self._streams: tuple[MessageStream, ...] = ()
-        self.watched = False
+        self._closed = False
+        self.watched: bool = False
 
     # -- listening ----------------------------------------------------------------------------------------------
     def subscribe(self, callback: Callable[[InAppMessage], object]) -> Callable[[], None]:
-        """Call ``callback`` with each message that comes up, on a thread of its own.
+        """Call ``callback`` with each message that comes up.
+
+        Callbacks of all features are called one after another, on one thread that is neither the app's nor delivery's.
+        They may use the client as they like; one that blocks holds up the others and nothing else. What one raises is
+        reported as ``callback_failed``.
+
+        Args:
+            callback: A plain function; an asyncio app passes ``loop.call_soon_threadsafe`` a call of its own from it.
 
         Returns:
             A function that ends the subscription.
+
+        Raises:
+            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
         """
         unsubscribe = self._subscribers.add(callback)
         self._begin_listening()
         return unsubscribe
 
     def stream(self) -> MessageStream:
-        """Messages to be taken one by one, from now on; close it when done."""
+        """Messages to be taken one by one, from now on; close it when done.
+
+        Iterating, or :meth:`MessageStream.take`, waits for the next message and ends when the stream or the client is
+        closed. In asyncio: ``await asyncio.to_thread(stream.take)``.
+        """
         stream = MessageStream()
         stream.attach(lambda: self._detach(stream))
         self._streams = (*self._streams, stream)
-        self._begin_listening()
+        if self._closed:
+            stream.close()
+        else:
+            self._begin_listening()
         return stream
 
     def subscribe_to_dismissals(self, callback: Callable[[InAppMessage], object]) -> Callable[[], None]:
@@ -68,6 +86,9 @@ class InAppMessages:
 
         Returns:
             A function that ends the subscription.
+
+        Raises:
+            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
         """
         return self._dismissals.add(callback)
 
@@ -89,19 +110,31 @@ class InAppMessages:
     def log_impression(self, message: InAppMessage) -> bool:
         """The user sees the message. Counted once for each time it came up.
 
+        Control messages need not be told of: theirs are counted by themselves.
+
         Returns:
-            Whether it was logged: not again, nor for a message without a trigger id.
+            Whether it was logged: not again, nor for a message without a trigger id, nor while disabled.
+
+        Raises:
+            InvalidArgumentError: ``message`` is no in-app message.
+            ClosedError: The client was closed.
         """
-        code = "iec" if isinstance(_checked(message), ControlMessage) else "si"
+        code = "iec" if isinstance(checked(message, InAppMessage), ControlMessage) else "si"
         return self._log_once(message, code, {})
 
     def log_click(self, message: InAppMessage) -> bool:
-        """The user clicked the message itself. Counted once, in HTML messages each time.
+        """The user clicked the message itself. Counted once, in HTML messages each time (as the Web SDK).
+
+        Messages that wait for this click come up.
 
         Returns:
-            Whether it was logged.
+            Whether it was logged: as for :meth:`log_impression`.
+
+        Raises:
+            InvalidArgumentError: ``message`` is no in-app message.
+            ClosedError: The client was closed.
         """
-        logged = self._log_once(_checked(message), "sc", {}, repeats=isinstance(message, HtmlMessage))
+        logged = self._log_once(checked(message, InAppMessage), "sc", {}, repeats=isinstance(message, HtmlMessage))
         if logged:
             self._clicked(message, None)
         return logged
@@ -114,9 +147,13 @@ class InAppMessages:
             button: One of its buttons or its id; in HTML messages the id is text.
 
         Returns:
-            Whether it was logged: not for a button the message does not have.
+            Whether it was logged: as for :meth:`log_impression`, and not for a button the message does not have.
+
+        Raises:
+            InvalidArgumentError: ``message`` is no in-app message, or ``button`` neither a button nor an id.
+            ClosedError: The client was closed.
         """
-        is_html = isinstance(_checked(message), HtmlMessage)
+        is_html = isinstance(checked(message, InAppMessage), HtmlMessage)
         button_id = button.id if isinstance(button, Button) else button
         if isinstance(button_id, bool) or not isinstance(button_id, int | str):
             raise InvalidArgumentError(f"button must be a Button or its id, not {type(button).__name__}")
@@ -134,8 +171,11 @@ class InAppMessages:
 
         Returns:
             Whether it was the first time.
+
+        Raises:
+            InvalidArgumentError: ``message`` is no in-app message.
         """
-        if not _checked(message).mark("dismissed"):
+        if not checked(message, InAppMessage).mark("dismissed"):
             return False
         self._dismissals.tell(message)
         return True
@@ -208,6 +248,7 @@ class InAppMessages:
 
     def close(self) -> None:
         """End the streams."""
+        self._closed = True
         for stream in self._streams:
             stream.close()
 
@@ -231,13 +272,12 @@ class InAppMessages:
             self._watch.unfired(firing)
 
     def _show_later(self, firing: Firing, raw: Mapping[str, Any]) -> None:
-        epoch = self._context.state.epoch
         delay = firing.time + firing.trigger.delay - self._context.clock.time()
-        self._context.callbacks.post(lambda: self._show(firing, raw, epoch), max(0.0, delay))
+        self._context.callbacks.post(lambda: self._show(firing, raw), max(0.0, delay))
 
-    def _show(self, firing: Firing, raw: Mapping[str, Any], epoch: int) -> None:
+    def _show(self, firing: Firing, raw: Mapping[str, Any]) -> None:
         trigger = firing.trigger
-        if epoch != self._context.state.epoch or self._context.state.disabled:
+        if firing.epoch != self._context.state.epoch or self._context.state.disabled:
             return
         late = self._context.clock.time() - firing.time - trigger.delay
         if trigger.timeout is not None and late > trigger.timeout:
@@ -257,12 +297,6 @@ class InAppMessages:
                 stream.put(message)
 
 
-def _checked(message: InAppMessage) -> InAppMessage:
-    if not isinstance(message, InAppMessage):
-        raise InvalidArgumentError(f"message must be an InAppMessage, not {type(message).__name__}")
-    return message
-
-
 class Template:
     """Fetches the message of a templated trigger; a :class:`~.syncs.Sync`."""
 
@@ -279,8 +313,8 @@ class Template:
         self._attempts = 0
 
     def send(self) -> None:
-        """Ask for it."""
-        if not self._syncs.send(self):
+        """Ask for it, unless the user changed since."""
+        if self._firing.epoch != self._context.state.epoch or not self._syncs.send(self):
             self._done(None)
 
     def members(self) -> Mapping[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Any
 from ...clock import Clock
 from ...delivery.destination import Exchange
 from ...diagnostics import Reporter
+from ...locks import ForkSafeLock
 from ...storage import KeyValues
 from ..data_endpoint import DataEndpoint
 from ..recorder import Recorder
@@ -56,13 +57,14 @@ class Messaging:
         self._reporter = reporter
         self._context = context = Context(state, recorder, values, clock, reporter)
         context.minimum_trigger_interval = minimum_trigger_interval
-        self._syncs = syncs = Syncs(context, endpoint, call_soon, self._forget_user)
+        self._lock = ForkSafeLock()
+        self._syncs = syncs = Syncs(context, endpoint, call_soon, self._follow_user, self._forget_user)
         self._session_id = state.session_id
-        self.in_app_messages = InAppMessages(context, syncs)
-        self.content_cards = ContentCards(context, syncs)
-        self.feature_flags = FeatureFlags(context, syncs)
-        self.banners = Banners(context, syncs)
-        self.push = Push(context, syncs, recorder, flush_soon, self.in_app_messages.happened)
+        self.in_app_messages: InAppMessages = InAppMessages(context, syncs)
+        self.content_cards: ContentCards = ContentCards(context, syncs)
+        self.feature_flags: FeatureFlags = FeatureFlags(context, syncs)
+        self.banners: Banners = Banners(context, syncs)
+        self.push: Push = Push(context, syncs, recorder, flush_soon, self.in_app_messages.happened)
 
     def make_up(self, *, session_began: bool, triggers: list[Any] | None) -> None:
         """What happened to the client before this was made.
@@ -97,6 +99,7 @@ class Messaging:
             epoch: The life of the user they were asked for.
         """
         messages = self.in_app_messages
+        self._follow_user()
         self._guarded(messages.triggers_failed if raw is None else lambda: messages.triggers_answered(raw))
         if epoch != self._state.epoch:
             self._guarded(self._forget_user)
@@ -129,8 +132,10 @@ class Messaging:
             self.content_cards.session_began()
 
     def _follow_user(self) -> None:
-        if self._context.values.changed_user():
-            self._forget_user()
+        """Notice a change of user; on whichever thread comes first, before anything of the new one's is taken."""
+        with self._lock.held:
+            if self._context.values.changed_user():
+                self._forget_user()
 
     def _forget_user(self) -> None:
         self._context.values.clear()

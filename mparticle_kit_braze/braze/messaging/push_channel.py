@@ -8,6 +8,7 @@ from typing import Any
 from ...errors import InvalidArgumentError
 from ..encoding import compact
 from ..recorder import Recorder
+from .arguments import checked
 from .context import Completion, Context
 from .push import PushMessage, parse_push
 from .refresh import Refresh
@@ -23,7 +24,8 @@ REGISTERED = "push_registration"
 class Push:
     """Push for an app that receives the notifications itself, from whatever service delivers them.
 
-    Not made by applications: see :attr:`Braze.push`.
+    Not made by applications: see :attr:`Braze.push`. Opens are counted; that a notification was delivered is not, since
+    Braze publishes no way for a client of this kind to tell.
     """
 
     def __init__(
@@ -77,7 +79,15 @@ class Push:
         return self._send(registration)
 
     def set_token(self, token: str | None) -> bool:
-        """As :meth:`register`; ``None`` clears the token from the user's profile and registers it no more."""
+        """As :meth:`register`; ``None`` clears what was registered from the user's profile and registers it no more.
+
+        Returns:
+            Whether it was queued.
+
+        Raises:
+            InvalidArgumentError: ``token`` is neither text nor ``None``, or is empty.
+            ClosedError: The client was closed.
+        """
         if token is not None:
             return self.register(token)
         if not self._context.accepts():
@@ -90,10 +100,15 @@ class Push:
         """Withdraw the token: the user gets no more push on this device.
 
         Args:
-            callback: Called with whether the server took it, on a thread of its own.
+            callback: Called once with whether the server took it, on the thread of all callbacks; with ``False`` also
+                when there is nothing to withdraw.
 
         Returns:
-            Whether there was a token to withdraw.
+            Whether there was a token to withdraw, and that is queued; not while the client is disabled.
+
+        Raises:
+            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
+            ClosedError: The client was closed.
         """
         registration = self._registration()
         if not self._context.accepts() or not registration:
@@ -125,7 +140,11 @@ class Push:
             opened: Whether the user opened the notification: then that is logged as :meth:`log_open` does.
 
         Returns:
-            The message, with its deep link and extras; ``None`` if the payload is not one of Braze's.
+            The message, with its deep link and extras; ``None`` if the payload is not one of Braze's, whatever else
+            it may be.
+
+        Raises:
+            ClosedError: The client was closed, and the notification was opened.
         """
         message = parse_push(payload)
         if message is not None and opened:
@@ -136,13 +155,16 @@ class Push:
         """The user opened a push notification; in-app messages that wait for that come up.
 
         Returns:
-            Whether it was logged: not without a campaign id.
+            Whether it was logged: not without a campaign id, nor while disabled.
+
+        Raises:
+            InvalidArgumentError: ``message`` is no push message.
+            ClosedError: The client was closed.
         """
-        if not isinstance(message, PushMessage):
-            raise InvalidArgumentError(f"message must be a PushMessage, not {type(message).__name__}")
-        if message.campaign_id is None or not self._context.log("pc", {"cid": message.campaign_id}):
+        campaign = checked(message, PushMessage).campaign_id
+        if campaign is None or not self._context.log("pc", {"cid": campaign}):
             return False
-        self._happened(Occurrence(PUSH_CLICK, message.campaign_id))
+        self._happened(Occurrence(PUSH_CLICK, campaign))
         return True
 
     # -- told by the client -------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ...errors import InvalidArgumentError
 from ...locks import ForkSafeLock
+from ..subscriptions import check_callback
+from .callbacks import Callbacks
 from .context import Completion, Context
 from .syncs import Answer, Syncs
 
@@ -48,7 +49,7 @@ class Refresh:
         self.members = members
         self.headers = headers
         self.take = take
-        self.callbacks = context.callbacks
+        self.callbacks: Callbacks = context.callbacks
         self._syncs = syncs
         self._lock = ForkSafeLock()
         self._waiting: Asked | None = None
@@ -62,7 +63,8 @@ class Refresh:
         Returns:
             Whether there will be a request.
         """
-        check_completion(completion)
+        if completion is not None:
+            check_callback(completion)
         with self._lock.held:
             waiting = self._waiting
             asked = self._waiting = waiting or Asked(self)
@@ -75,9 +77,9 @@ class Refresh:
 
     def refuse(self, completion: Completion | None) -> bool:
         """Have nothing requested, and tell that it did not succeed. Always false."""
-        check_completion(completion)
         if completion is not None:
-            self.callbacks.post(partial(completion, False))  # noqa: FBT003 - as every completion is called
+            check_callback(completion)
+            self.callbacks.post(partial(completion, False))
         return False
 
     def leaving(self, asked: Asked) -> None:
@@ -104,8 +106,8 @@ class Asked:
 
     def __init__(self, refresh: Refresh) -> None:
         self._refresh = refresh
-        self.path = refresh.path
-        self.header = refresh.header
+        self.path: str = refresh.path
+        self.header: str | None = refresh.header
         self.completions: tuple[Completion, ...] = ()
 
     def members(self) -> Mapping[str, Any] | None:
@@ -124,9 +126,3 @@ class Asked:
         completions, self.completions = self.completions, ()
         for completion in completions:
             self._refresh.callbacks.post(partial(completion, useful))
-
-
-def check_completion(completion: object) -> None:
-    """Check a callback for the end of a request. :raises InvalidArgumentError: It cannot be called."""
-    if completion is not None and not callable(completion):
-        raise InvalidArgumentError(f"callback must be callable, not {type(completion).__name__}")

@@ -29,12 +29,14 @@ class Firing(NamedTuple):
         occurrence: What fired it.
         event: The event as it was logged, for a template; ``None`` for anything but events.
         time: When, seconds since the epoch.
+        epoch: The life of the user it fired for.
     """
 
     trigger: Trigger
     occurrence: Occurrence
     event: Callable[[], dict[str, Any]] | None
     time: float
+    epoch: int
 
 
 class TriggerWatch:
@@ -54,9 +56,9 @@ class TriggerWatch:
         self._opened = False
 
     def expect(self, *, new_session: bool) -> None:
-        """Triggers are being asked for: what happens now waits for them."""
+        """Triggers are being asked for, unless they have come already: what happens now waits for them."""
         with self._lock.held:
-            self._fetching = True
+            self._fetching = self._context.state.triggers_due is not None
             self._opened = self._opened or new_session
 
     def opened_unseen(self) -> Firing | None:
@@ -107,7 +109,7 @@ class TriggerWatch:
                 return
             shown = {key: at for key, at in self._history.shown.items() if key != firing.trigger.id}
             self._history = History(self._history.last, shown)
-        self._store_history()
+            self._store_history()
 
     def forget(self) -> None:
         """The user changed."""
@@ -132,7 +134,7 @@ class TriggerWatch:
         with self._lock.held:
             self._held()  # the history that goes with it
             self._index = index
-        self._context.values.update({"triggers": raw})
+            self._context.values.update({"triggers": raw})
 
     def _taken_over(self) -> list[Waiting]:
         with self._lock.held:
@@ -145,7 +147,7 @@ class TriggerWatch:
         return [firing for firing in firings if firing is not None]
 
     def _fire(self, occurrence: Occurrence, event: Callable[[], dict[str, Any]] | None) -> Firing | None:
-        now = self._context.clock.time()
+        now, epoch = self._context.clock.time(), self._context.state.epoch
         with self._lock.held:
             trigger = self._held().select(occurrence, self._history, now, self._context.minimum_trigger_interval)
             if trigger is None:
@@ -154,9 +156,10 @@ class TriggerWatch:
             if len(shown) > MAX_SHOWN:
                 shown = dict(sorted(shown.items(), key=lambda entry: entry[1])[-MAX_SHOWN:])
             self._history = History(now, shown)
-        self._store_history()
-        return Firing(trigger, occurrence, event, now)
+            self._store_history()
+        return Firing(trigger, occurrence, event, now, epoch)
 
     def _store_history(self) -> None:
+        # With the lock held: what is stored last must be what is held last.
         history = self._history
         self._context.values.update({"history": {"last": history.last, "shown": history.shown}})

@@ -205,11 +205,13 @@ def _buttons(data: Mapping[str, Any]) -> frozenset[str]:
 
 def message_click(trigger_id: str, button: str | None = None) -> Occurrence | None:
     """A click on a message as triggers know it: by its decoded trigger id; ``None`` if it has no such form."""
+    # As browsers decode: white space is skipped, and the padding at the end may be missing.
+    packed = "".join(trigger_id.split()).rstrip("=")
     try:
-        decoded = base64.b64decode(trigger_id, validate=True).decode()
+        decoded = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
-    return Occurrence(IAM_CLICK, decoded, None, button)
+    return Occurrence(IAM_CLICK, decoded.decode("latin-1"), None, button)
 
 
 # -- choosing -------------------------------------------------------------------------------------------------------
@@ -252,7 +254,7 @@ class TriggerIndex:
 
     def __init__(self, triggers: Iterable[Trigger] = ()) -> None:
         # A stable sort: among equal priorities the server's order decides.
-        self.triggers = tuple(sorted(triggers, key=lambda trigger: -trigger.priority))
+        self.triggers: tuple[Trigger, ...] = tuple(sorted(triggers, key=lambda trigger: -trigger.priority))
         self._rules: dict[str, dict[str | None, list[_Rule]]] = {}
         for rank, trigger in enumerate(self.triggers):
             for condition in trigger.conditions:

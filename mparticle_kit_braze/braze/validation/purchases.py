@@ -70,6 +70,11 @@ def _exact(value: Any) -> Decimal:
         if not value.is_finite():
             raise Refused("price must be a finite number")
         return value
+    if isinstance(value, int) and value.bit_length() > 63:
+        # Beyond 64 bits a price is what a float makes of it, as in the Web SDK: it goes as text.
+        if value.bit_length() > 1023:
+            raise Refused("price must be a number that a float can hold")
+        return Decimal(float(value))
     try:
         plain = plain_scalar(value)
     except Refused as refused:

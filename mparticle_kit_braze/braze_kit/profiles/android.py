@@ -6,18 +6,21 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ...commerce import CommerceEvent, Product, ProductAction, Promotion, promotion_fields
+from ...commerce import CommerceEvent, Product, ProductAction, promotion_fields
 from ...overriding import override
 from .. import attributes as user_fields
 from .. import setting_values as read
 from ..commerce import (
+    PRODUCT_TEXTS,
+    PROMOTION_TEXTS,
     BrazeCall,
     CustomEvent,
     Purchase,
     bundle_name,
     bundled_purchase,
+    empty_texts,
     filled_revenue,
     item_name,
     order_fields,
@@ -28,7 +31,7 @@ from ..commerce import (
 from ..settings import SettingRules
 from ..text import java_detect, java_text, utf16_length
 from ..values import number
-from .base import Profile
+from .base import ListRule, Profile
 
 if TYPE_CHECKING:  # the adapter is loaded when a client starts
     from ...braze import Braze, BrazeUser
@@ -50,13 +53,6 @@ _DOUBLES = frozenset(
     {"Item Price", "Quantity", "Total Product Amount", "Total Amount", "Shipping Amount", "Tax Amount"}
 )
 _PURCHASE_FIELDS = ("Coupon Code", "Brand", "Category", "Name", "Variant", "Position")
-_PRODUCT_TEXTS: Mapping[str, str] = {
-    "Coupon Code": "coupon_code",
-    "Brand": "brand",
-    "Category": "category",
-    "Variant": "variant",
-}
-_PROMOTION_TEXTS: Mapping[str, str] = {"Id": "id", "Name": "name", "Creative": "creative", "Position": "position"}
 
 
 class AndroidProfile(Profile):
@@ -67,11 +63,13 @@ class AndroidProfile(Profile):
     """
 
     name = "android"
-    rules = SettingRules(boolean=read.word_boolean, exact_identity_names=True, push_enabled=False)
-    skip_unchanged = "email"
+    rules: ClassVar[SettingRules] = SettingRules(
+        boolean=read.word_boolean, exact_identity_names=True, push_enabled=False
+    )
+    skip_unchanged: ClassVar[Literal["all", "email", "none"]] = "email"
     adopts_anonymous = False
     source = "Android"
-    rule_order = ("add", "remove", "set")
+    rule_order: ClassVar[tuple[ListRule, ...]] = ("add", "remove", "set")
     one_consent_target = True
     sends_stored_attributes = True
 
@@ -164,7 +162,7 @@ class AndroidProfile(Profile):
             properties["products"] = [self._bundled_product(product) for product in event.products]
         if event.promotions:
             properties["promotions"] = [
-                {**_empty_texts(promotion, _PROMOTION_TEXTS), **_texts_of(promotion_fields(promotion))}
+                {**empty_texts(promotion, PROMOTION_TEXTS), **_texts_of(promotion_fields(promotion))}
                 for promotion in event.promotions
             ]
         if event.impressions:
@@ -335,7 +333,7 @@ def _product_values(product: Product) -> dict[str, Any]:
 
     Empty texts are among them: only expanded items leave those out.
     """
-    fields: dict[str, Any] = {**_empty_texts(product, _PRODUCT_TEXTS)}
+    fields: dict[str, Any] = {**empty_texts(product, PRODUCT_TEXTS)}
     for label, value in product_fields(product).items():
         if label in _DOUBLES:
             fields[label] = float(value)
@@ -344,10 +342,6 @@ def _product_values(product: Product) -> dict[str, Any]:
         else:
             fields[label] = java_text(value)
     return fields
-
-
-def _empty_texts(item: Product | Promotion, labels: Mapping[str, str]) -> dict[str, str]:
-    return {label: "" for label, name in labels.items() if getattr(item, name) == ""}
 
 
 def _filled(product: Product) -> dict[str, str]:

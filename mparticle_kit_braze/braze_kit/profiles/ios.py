@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...commerce import CommerceEvent, Product, ProductAction, TransactionAttributes, promotion_fields
 from ...identity import IdentityType
@@ -30,7 +30,7 @@ from ..commerce import (
 from ..settings import SettingRules
 from ..text import apple_detect, apple_number, apple_text, utf16_length
 from ..values import number, plain, plain_tree
-from .base import Profile
+from .base import ListRule, Profile
 
 if TYPE_CHECKING:  # the adapter is loaded when a client starts
     from ...braze import BrazeUser
@@ -68,7 +68,7 @@ class IOSProfile(Profile):
     """
 
     name = "ios"
-    rules = SettingRules(
+    rules: ClassVar[SettingRules] = SettingRules(
         boolean=read.apple_boolean,
         forward_screen_views=read.word_boolean,
         exact_identity_names=True,
@@ -79,8 +79,9 @@ class IOSProfile(Profile):
     adopts_anonymous = False
     source = "iOS"
     request_identities = True
-    rule_order = ("remove", "add", "set")
+    rule_order: ClassVar[tuple[ListRule, ...]] = ("remove", "add", "set")
     rules_for_screens = True
+    attribute_rule_for_screens = True
     utf8_hash = True
     unsubscribe_on_opt_out = True
 
@@ -145,9 +146,7 @@ class IOSProfile(Profile):
         order = {label: apple_detect(apple_text(value)) for label, value in order_fields(event, total).items()}
         common = {**order, **_steps(event)}
         if bundled:
-            products = {"products": [self._bundled_product(product) for product in event.products]}
-            rest = {**_given_attributes(event.attributes), **(products if event.products else {})}
-            yield bundled_purchase(total, event.currency, {**common, **rest})
+            yield bundled_purchase(total, event.currency, {**common, **self._bundle(event)})
             return
         common.update(_stripped(self._texts(event.attributes, "The commerce event attribute")))
         for product in event.products:
@@ -159,24 +158,24 @@ class IOSProfile(Profile):
             yield Purchase(product_id, product.price, event.currency, product.quantity, properties)
 
     def _bundled(self, event: CommerceEvent) -> BrazeCall:
-        properties = _given_attributes(event.attributes)
-        if event.product_action is not None:
-            name = event.product_action.value
-            if event.products:
-                properties["products"] = [self._bundled_product(product) for product in event.products]
-        elif event.promotion_action is not None:
-            name = event.promotion_action.value
-            properties["promotions"] = [_texts_of(promotion_fields(promotion)) for promotion in event.promotions]
-        else:
-            name = "impression"
-            properties["impressions"] = [
+        """One event for the whole; the product action decides its name, then the promotion action."""
+        action = event.product_action or event.promotion_action
+        return CustomEvent(bundle_name("impression" if action is None else action.value), self._bundle(event))
+
+    def _bundle(self, event: CommerceEvent) -> dict[str, Any]:
+        """What every bundle holds: the attributes as given, and each of the lists that is not empty."""
+        lists: dict[str, list[dict[str, Any]]] = {
+            "products": [self._bundled_product(product) for product in event.products],
+            "promotions": [_texts_of(promotion_fields(promotion)) for promotion in event.promotions],
+            "impressions": [
                 {
                     "Product Impression List": impression.name,
                     "products": [self._bundled_product(product) for product in impression.products],
                 }
                 for impression in event.impressions
-            ]
-        return CustomEvent(bundle_name(name), properties)
+            ],
+        }
+        return {**_given_attributes(event.attributes), **{name: items for name, items in lists.items() if items}}
 
     def _bundled_product(self, product: Product) -> dict[str, Any]:
         attributes = self._product_attributes(product)

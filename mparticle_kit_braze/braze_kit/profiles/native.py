@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...commerce import CommerceEvent, Product, ProductAction, promotion_fields
 from ...identity import IdentityType
@@ -28,7 +28,7 @@ from ..commerce import (
 from ..settings import SettingRules
 from ..text import json_text
 from ..values import PLAIN_TYPES, UnsupportedValueError, is_plain, plain
-from .base import Profile
+from .base import ListRule, Profile
 
 if TYPE_CHECKING:  # the adapter is loaded when a client starts
     from ...braze import BrazeUser
@@ -62,10 +62,10 @@ class NativeProfile(Profile):
     """Python's types, SKU as the product id, all documented commerce fields, unchanged attributes not sent again."""
 
     name = "native"
-    rules = SettingRules(absent_identity=IdentityType.CUSTOMER_ID)
-    skip_unchanged = "all"
+    rules: ClassVar[SettingRules] = SettingRules(absent_identity=IdentityType.CUSTOMER_ID)
+    skip_unchanged: ClassVar[Literal["all", "email", "none"]] = "all"
     source = "Python"
-    rule_order = ("add", "remove", "set")
+    rule_order: ClassVar[tuple[ListRule, ...]] = ("add", "remove", "set")
     protects_previous_user = True
     opens_session = False
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...commerce import CommerceEvent, Product, ProductAction, promotion_fields
 from ...overriding import override
 from .. import attributes as user_fields
 from .. import setting_values as read
 from ..commerce import (
+    PRODUCT_TEXTS,
     BrazeCall,
     CustomEvent,
     Purchase,
     bundle_name,
     bundled_purchase,
+    empty_texts,
     given_revenue,
     item_name,
     order_fields,
@@ -64,8 +66,10 @@ class WebProfile(Profile):
     """
 
     name = "web"
-    rules = SettingRules(boolean=read.exact_boolean, javascript_endpoint=True)
+    rules: ClassVar[SettingRules] = SettingRules(boolean=read.exact_boolean, javascript_endpoint=True)
     source = "web"
+    attribute_rule_for_screens = True
+    keys_in_any_case = True
 
     # -- events ---------------------------------------------------------------------------------------------------
     @override
@@ -112,7 +116,8 @@ class WebProfile(Profile):
             return
         for product in event.products:
             by_sku = self.settings.forward_sku_as_product_name
-            properties = {**self._product_attributes(product), "Sku": product.sku, **order_id}
+            # Without a transaction id none is left, not even a product attribute of that name.
+            properties = {**self._product_attributes(product), "Sku": product.sku, "Transaction Id": None, **order_id}
             product_id = _stripped_value(product.sku if by_sku else product.name)
             yield Purchase(product_id, number(product.price), event.currency, product.quantity, _stripped(properties))
 
@@ -144,7 +149,7 @@ class WebProfile(Profile):
 
     def _bundled_product(self, product: Product) -> dict[str, Any]:
         """A product as it stands in bundles: ``Price``, not ``Item Price``, and its attributes or null."""
-        fields = product_fields(product)
+        fields = {**empty_texts(product, PRODUCT_TEXTS), **product_fields(product)}
         if "Item Price" in fields:
             fields["Price"] = fields.pop("Item Price")
         has_attributes = product.attributes is not None

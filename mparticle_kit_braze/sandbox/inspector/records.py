@@ -39,10 +39,11 @@ _LABELS = {
     "bd": "Banner dismissed",
     "pc": "Push opened",
 }
+_REST_USERS = ("external_id", "user_alias", "braze_id", "_update_existing_only", "_merge_objects")
 _REST_CODES = {"events": "ce", "purchases": "p"}
 
 
-def request_entry(request: SandboxRequest, number: int, records: int) -> JsonObject:
+def request_entry(request: SandboxRequest, number: int) -> JsonObject:
     """The request itself: what it says of the client's delivery, and what became of it."""
     headers = request.headers
     body = request.body if isinstance(request.body, dict) else {}
@@ -54,7 +55,7 @@ def request_entry(request: SandboxRequest, number: int, records: int) -> JsonObj
         "source": _source(request),
         "status": request.status,
         "state": _state(request),
-        "records": records,
+        "records": sum(1 for _ in _items(body)),
         "bytes": len(request.raw),
         "attempt": _number(headers.get("X-Braze-Req-Attempt")),
         "tokens": _number(headers.get("X-Braze-Req-Tokens-Remaining")),
@@ -86,11 +87,14 @@ def records_of(request: SandboxRequest, number: int) -> Iterator[JsonObject]:
                 "device": device,
                 "state": "refused" if reason else "accepted",
                 "reason": reason,
+                "told": False,
                 "profile": None,
                 "call": None,
                 **part,
             }
-            record["rule"], record["from"] = ("", "") if reason else rule_of(record)
+            text, likely = ("", "") if reason else rule_of(record)
+            record["rule"] = {"text": text}
+            record["likely"] = likely
             yield record
 
 
@@ -129,14 +133,14 @@ def _event(event: JsonObject) -> JsonObject:
 
 def _attributes(attributes: JsonObject, source: str) -> Iterator[JsonObject]:
     """One part for each attribute: each has its own price and its own call."""
-    user_key = "external_id" if source == "rest" else "user_id"
-    user = attributes.get(user_key)
-    owner = {} if user is None else {user_key: user}
+    users = _REST_USERS if source == "rest" else ("user_id",)
+    user = _rest_user(attributes) if source == "rest" else attributes.get("user_id")
+    owner = {key: attributes[key] for key in users if key in attributes}
     for key, value in attributes.items():
         if key == "custom" and isinstance(value, dict):
             for name, custom in value.items():
                 yield _attribute("custom", name, custom, user, {**owner, "custom": {name: custom}})
-        elif key != user_key:
+        elif key not in users:
             yield _attribute("standard", key, value, user, {**owner, key: value})
 
 
@@ -161,7 +165,7 @@ def _rest_event(where: str, item: JsonObject) -> JsonObject:
         "kind": _KINDS[code],
         "code": code,
         "name": str(item.get("name") or item.get("product_id") or ""),
-        "user": _text(item.get("external_id")),
+        "user": _rest_user(item),
         "cost": "custom_events" if code == "ce" else "purchases",
         "points": 1,
         "wire": item,
@@ -184,6 +188,13 @@ def _broken(where: str, item: Any) -> JsonObject:
         "points": 0,
         "wire": item,
     }
+
+
+def _rest_user(item: JsonObject) -> str | None:
+    """Whose object it is, by any of the ids that the REST API takes."""
+    alias = item.get("user_alias")
+    name = alias.get("alias_name") if isinstance(alias, dict) else None
+    return _text(item.get("external_id")) or _text(name) or _text(item.get("braze_id")) or _text(item.get("email"))
 
 
 def _source(request: SandboxRequest) -> str:

@@ -35,7 +35,7 @@ class Stream:
         self._keep = keep
         self._entries: deque[JsonObject] = deque(maxlen=keep)
         self._next = 1
-        self.epoch = new_epoch()
+        self.epoch: str = new_epoch()
 
     def add(self, entries: Iterable[JsonObject]) -> None:
         """Append entries and wake the consumers."""
@@ -46,11 +46,15 @@ class Stream:
                 self._entries.append(entry)
             self._changed.notify_all()
 
-    def update(self, entry: JsonObject, changes: JsonObject) -> None:
-        """Change an entry for those who read it later, and tell those who have read it."""
+    def update(self, changes: Iterable[tuple[JsonObject, JsonObject]]) -> None:
+        """Change entries for those who read them later, and tell those who have read them, in one entry."""
         with self._changed:
-            entry.update(changes)
-            self.add([{"t": "update", "of": entry["id"], **changes}])
+            told = []
+            for entry, changed in changes:
+                entry.update(changed)
+                told.append([entry["id"], changed])
+            if told:
+                self.add([{"t": "update", "changes": told}])
 
     def clear(self) -> None:
         """Drop everything; consumers begin anew."""

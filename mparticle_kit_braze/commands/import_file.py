@@ -1,4 +1,4 @@
-"""The command ``import``: send a file of users, events or purchases to Braze's REST API."""
+"""``import``: send a file of users, events or purchases to Braze's REST API."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ..delivery import DeadLetter
-from ..diagnostics import Reporter
-from ..errors import MParticleError
-from ..storage import Storage
-from .importing import FileImport, ImportProblem, ImportReport
-from .rest import BrazeRest
-from .settings import ServerSettings
+from ..diagnostics import Problem, Reporter
+from ..server.importing import FileImport, ImportProblem, ImportReport
+from ..server.rest import BrazeRest
+from ..server.settings import ServerSettings
+from ..storage import Storage, default_directory
+from .arguments import Parser, add_json
+from .console import clean, warn, write, write_json
+from .running import Exit, UsageError
 
 __all__ = ["main"]
 
@@ -29,7 +31,7 @@ SHOWN = 20
 """Problems that are printed; ``--errors`` has them all."""
 
 HELP = f"""\
-What a row becomes:
+what a row becomes:
   user      a column or key that names an identity (external_id, customer_id, email, mpid ...), and attributes
   event     the same with "event" (or "name" and "time"); everything else is a property
   purchase  the same with "product_id", "price", and perhaps "currency" (USD), "quantity" (1)
@@ -40,38 +42,38 @@ only itself: it is listed with its line number. Stopped or killed, the same comm
 
 The REST key, with the permission users.track, is read from {KEY_VARIABLE}.
 
-Exit status: 0 everything was sent; 1 something was refused or is left; 2 it could not begin; 130 interrupted.
+examples:
+  $ cat users.csv
+  customer_id,level
+  ada-1815,4
+  ,2
+  $ export BRAZE_REST_API_KEY=your-rest-key
+  $ python -m mparticle_kit_braze import users.csv --instance http://127.0.0.1:8321
+  2 rows read, 1 objects queued, 1 rows refused
+  about 1 data points in this run
+    line 3: the row names no user by the identity that is the external id
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns:
-        The exit status, see ``--help``.
-    """
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; see ``--help``."""
     options = _parser().parse_args(arguments)
     key = os.environ.get(KEY_VARIABLE, "")
     if not key:
-        return _fail(
+        raise UsageError(
             f"set {KEY_VARIABLE} to the REST key (it is not taken from the command line, which others can see)"
         )
     try:
         return _import(options, key)
-    except (MParticleError, OSError) as error:
-        return _fail(str(error))
+    except OSError as error:  # of the file, or of the file for errors
+        raise UsageError(str(error)) from None
     except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; run the same command again to go on\n")
-        return 130
+        warn("\nstopped; run the same command again to go on")
+        return Exit.INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mparticle_kit_braze import",
-        description="Send a CSV or JSONL file of users, events or purchases to Braze's REST API.",
-        epilog=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser("import", "Send a CSV or JSONL file of users, events or purchases to Braze's REST API.", HELP)
     parser.add_argument("file", type=Path, help=".csv, .tsv, .jsonl or .ndjson")
     parser.add_argument("--instance", default="US-03", help="Braze instance, REST host or URL (default: %(default)s)")
     parser.add_argument("--format", choices=["csv", "jsonl"], help="when the file's name does not say it")
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="stop when Braze has taken nothing for so long (default: 60)",
     )
+    add_json(parser)
     return parser
 
 
@@ -102,11 +105,21 @@ def _seconds(text: str) -> float:
 
 def _import(options: argparse.Namespace, key: str) -> int:
     progress = Progress(sys.stderr)
-    reporter = Reporter()
+    troubles: dict[str, str] = {}
+
+    def tell(problem: Problem) -> None:
+        if problem.code not in troubles:
+            troubles[problem.code] = problem.message
+            warn(f"warning: {problem.message}")
+
+    reporter = Reporter(tell)
     storage = Storage.open(options.state, reporter)
+    if storage.path is None:
+        raise UsageError(f"the directory {options.state or default_directory()} cannot be used; --state names another")
     settings = ServerSettings.from_python(track_batch_limit=options.batch_limit)
     with _error_file(options.errors) as file:
         with BrazeRest(key, options.instance, settings=settings, storage=storage, reporter=reporter) as rest:
+            before = {(letter.id, letter.kind) for letter in rest.dead_letters()}  # of earlier runs, which told of them
             run = FileImport(
                 options.file,
                 rest,
@@ -119,10 +132,11 @@ def _import(options: argparse.Namespace, key: str) -> int:
                 report = run.run(stall_timeout=options.stall_timeout)
             finally:
                 progress.end()
-            dead, points, why = rest.dead_letters(), rest.data_points(), rest.stats().last_error
+            dead = [letter for letter in rest.dead_letters() if (letter.id, letter.kind) not in before]
+            points, why = rest.data_points(), rest.stats().last_error or next(iter(troubles.values()), None)
         for letter in dead:
             _write_letter(file, letter)
-    return _conclude(report, dead, points, why)
+    return _conclude(report, dead, points, why, as_json=options.json)
 
 
 class Progress:
@@ -172,23 +186,39 @@ def _write_letter(file: TextIO | None, letter: DeadLetter) -> None:
         file.write(json.dumps({"reason": letter.reason, "object": item}, ensure_ascii=False) + "\n")
 
 
-def _conclude(report: ImportReport, dead: Sequence[DeadLetter], points: int, why: str | None) -> int:
-    out = sys.stdout
-    out.write(f"{report.rows:,} rows read, {report.queued:,} objects queued, {report.refused:,} rows refused\n")
-    out.write(f"about {points:,} data points in this run\n")
-    for problem in report.problems[:SHOWN]:
-        out.write(f"  line {problem.line}: {problem.reason}\n")
+def _conclude(report: ImportReport, dead: Sequence[DeadLetter], points: int, why: str | None, *, as_json: bool) -> int:
+    reasons = Counter(letter.reason for letter in dead)
+    if as_json:
+        write_json(_summary(report, reasons, points, why))
+    else:
+        _tell(report, reasons, points, why)
+    return Exit.OK if report.finished and not report.refused and not dead else Exit.FAILED
+
+
+def _summary(report: ImportReport, reasons: Counter[str], points: int, why: str | None) -> dict[str, Any]:
+    return {
+        "finished": report.finished,
+        "rows": report.rows,
+        "earlier": report.earlier,
+        "queued": report.queued,
+        "refused": report.refused,
+        "data_points": points,
+        "problems": [problem._asdict() for problem in report.problems],
+        "dead": dict(reasons.most_common()),
+        "error": None if report.finished else why or "no answer",
+    }
+
+
+def _tell(report: ImportReport, reasons: Counter[str], points: int, why: str | None) -> None:
+    write(f"{report.rows:,} rows read, {report.queued:,} objects queued, {report.refused:,} rows refused")
+    if report.earlier:
+        write(f"{report.earlier:,} of the rows were read by an earlier run, which this one went on from")
+    write(f"about {points:,} data points in this run")
+    write(f"  line {problem.line}: {clean(problem.reason)}" for problem in report.problems[:SHOWN])
     if len(report.problems) > SHOWN:
-        out.write("  and more; --errors FILE keeps them all\n")
-    if dead:
-        out.write(f"{len(dead):,} objects were refused by Braze and are kept as dead letters\n")
-        for reason, count in Counter(letter.reason for letter in dead).most_common(SHOWN):
-            out.write(f"  {count:,} x {reason}\n")
+        write("  and more; --errors FILE keeps them all")
+    if reasons:
+        write(f"{reasons.total():,} objects were refused by Braze and are kept as dead letters")
+        write(f"  {count:,} x {clean(reason)}" for reason, count in reasons.most_common(SHOWN))
     if not report.finished:
-        out.write(f"Braze takes nothing at the moment ({why or 'no answer'}); run the same command again to go on\n")
-    return 0 if report.finished and not report.refused and not dead else 1
-
-
-def _fail(message: str) -> int:
-    sys.stderr.write(f"error: {message}\n")
-    return 2
+        write(f"Braze takes nothing at the moment ({why or 'no answer'}); run the same command again to go on")
