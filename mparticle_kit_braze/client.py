@@ -114,6 +114,8 @@ class MParticle(EventCalls, UserCalls, IdentityCalls, ManyUsersCalls):
             kept = remote_configuration.open(opened, self._reporter, environment=environment, kit_ids=kit_ids)
             if kept is not None:
                 self._state.prepare(kept)
+            elif remote_configuration.required:
+                self._state.await_configuration()
         self._state.start()
         self._look_again()
         if remote_configuration is not None:

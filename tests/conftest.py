@@ -50,4 +50,4 @@ def no_thread_left(clean_environment: None) -> Iterator[None]:
             return
         if time.monotonic() > deadline:
             pytest.fail(f"threads left running: {ours}")
-        time.sleep(0.01)
+        time.sleep(0.002)

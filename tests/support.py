@@ -48,13 +48,13 @@ class ManualClock:
             self._wall += seconds
 
 
-def wait_until(predicate: Callable[[], object], timeout: float = 5.0, *, what: str = "the condition") -> None:
+def wait_until(predicate: Callable[[], object], timeout: float = 20.0, *, what: str = "the condition") -> None:
     """Wait until ``predicate()`` is true; fail after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while not predicate():
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} was not met within {timeout} s")
-        time.sleep(0.005)
+        time.sleep(0.002)
 
 
 def child_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:

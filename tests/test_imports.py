@@ -103,6 +103,18 @@ def test_every_room_is_known() -> None:
     assert rooms <= set(MAY_IMPORT)
 
 
+def test_the_readme_draws_the_rooms_as_they_are() -> None:
+    """The picture has every room; nothing imports what stands above it, but for the interface of kits, or beside."""
+    picture = (PACKAGE.parent / "README.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
+    lines = [line.strip().split("  ")[0].split(", ") for line in picture.splitlines()]
+    height = {name: number for number, names in enumerate(lines) for name in names}
+    assert set(height) == set(MAY_IMPORT) - GROUND - {"", "__main__"}
+    for name in set(height) - set(lines[-1]):
+        above = {other for other in MAY_IMPORT[name] & set(height) - {"kits"} if height[other] < height[name]}
+        beside = MAY_IMPORT[name] & set(lines[-1]) - ({"inspection"} if name == "client" else set())
+        assert not above | beside, name
+
+
 @pytest.mark.parametrize("module", ["requests", "urllib3", "asyncio", "http.server", "mparticle_kit_braze.sandbox"])
 def test_import_is_light(module: str) -> None:
     """Importing the package loads neither the HTTP stack nor a side wing."""

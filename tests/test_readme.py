@@ -25,7 +25,11 @@ def rows_of(heading: str) -> list[list[str]]:
 
 def test_every_setting_is_listed() -> None:
     """The settings table names every setting, and no other, by both its names."""
-    documented = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows_of("Settings")}
+    documented = {
+        name: set(re.findall(r"`(\w+)`", row[1]))
+        for row in rows_of("Settings")
+        for name in re.findall(r"`(\w+)`", row[0])
+    }
     assert set(documented) == set(Settings.__dataclass_fields__) - NOT_SETTINGS
     for name, mparticle_name in SETTING_NAMES.items():
         assert mparticle_name in documented[name]

@@ -44,7 +44,7 @@ class ClientCore:
         self._refuses_when_closed()
         refuses = self._state.refuses
         if refuses:
-            self._reporter.report("opted_out", f"A {what} was refused because the user opted out", key=what)
+            self._reporter.report("opted_out", f"Refused, because the user opted out: {what}", key=what)
             self._kits.refused(what)
         return refuses
 

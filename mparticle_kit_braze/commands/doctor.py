@@ -46,13 +46,14 @@ COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 def main(arguments: Sequence[str]) -> int:
     """Run the command; see ``--help``."""
     options = _parser().parse_args(arguments)
-    findings = list(_findings(options))
+    findings = []
+    for finding in _findings(options):
+        findings.append(finding)
+        if not options.json:  # as they come: some take a while
+            write(_lines(finding))
     failed = any(finding.verdict is Verdict.FAIL for finding in findings)
     if options.json:
         write_json({"ok": not failed, "findings": [finding.to_json() for finding in findings]})
-    else:
-        for finding in findings:
-            write(_lines(finding))
     return Exit.FAILED if failed else Exit.OK
 
 

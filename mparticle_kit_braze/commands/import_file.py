@@ -77,8 +77,12 @@ def _parser() -> Parser:
     parser.add_argument("file", type=Path, help=".csv, .tsv, .jsonl or .ndjson")
     parser.add_argument("--instance", default="US-03", help="Braze instance, REST host or URL (default: %(default)s)")
     parser.add_argument("--format", choices=["csv", "jsonl"], help="when the file's name does not say it")
-    parser.add_argument("--state", type=Path, help="directory for queue and progress (default: the user's data)")
-    parser.add_argument("--errors", type=Path, help="append everything refused, and why, to this JSONL file")
+    parser.add_argument(
+        "--state", type=Path, metavar="DIR", help="directory for queue and progress (default: the user's data)"
+    )
+    parser.add_argument(
+        "--errors", type=Path, metavar="FILE", help="append everything refused, and why, to this JSONL file"
+    )
     parser.add_argument(
         "--batch-limit",
         choices=["combined", "per_array"],

@@ -167,11 +167,13 @@ class Delivery:
     def stats(self) -> DeliveryStats:
         """Figures of this process, and of the queue it shares."""
         intake, courier = self._intake, self._courier
+        # First what is not yet in the outbox: what moves there meanwhile counts twice for a moment, never not at all.
+        pending, pending_bytes = intake.pending, intake.pending_bytes
         totals = self._backlog.ask(lambda outbox: outbox.totals(), None)
         oldest = self._backlog.ask(lambda outbox: outbox.oldest_time(), None)
         return DeliveryStats(
-            queued=(totals.records if totals else 0) + self._backlog.stranded + intake.pending,
-            bytes=(totals.bytes if totals else 0) + intake.pending_bytes,
+            queued=(totals.records if totals else 0) + self._backlog.stranded + pending,
+            bytes=(totals.bytes if totals else 0) + pending_bytes,
             oldest_age=None if oldest is None else max(0.0, self._clock.time() - oldest),
             sent=courier.sent,
             retried=courier.retried,

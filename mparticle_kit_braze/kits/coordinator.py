@@ -67,6 +67,7 @@ class Coordinator:
         environment: str,
     ) -> None:
         self._kits = kits
+        self._storage = storage
         self._reporter = reporter
         self._values = storage.key_values("client")
         self._users = UserStore(self._values)
@@ -314,6 +315,12 @@ class Coordinator:
 
         self._turn.run(tell)
 
+    def await_configuration(self) -> None:
+        """Keep every kit off, and let calls wait, until there is a configuration; before the start."""
+        self._room = self._room or waiting_room(self._storage, self._reporter)
+        self._room.waiting = True
+        self._kits.unconfigured = True
+
     def prepare(self, configuration: ClientConfiguration) -> None:
         """Take over a server's configuration before the kits start."""
         self._adopt(configuration)
@@ -323,6 +330,7 @@ class Coordinator:
         """Take over a server's configuration."""
         self._adopt(configuration)
         self.apply(configuration.kits)
+        self._turn.run(self._configured)
 
     def _adopt(self, configuration: ClientConfiguration) -> None:
         """What a server's configuration says to the client itself."""
@@ -346,6 +354,14 @@ class Coordinator:
     def _begin(self) -> None:
         self.identification.begin()
         self._begun = True
+        if self._kits.unconfigured:
+            self.identification.hold()
+            self._judge()
+        else:
+            self._open()
+
+    def _open(self) -> None:
+        """Start the kits, and hand on what has waited unless there is no user to wait for."""
         self._judge()
         self._kits.settle()
         self.sessions.recover()
@@ -356,6 +372,13 @@ class Coordinator:
         else:
             self._release()  # an earlier process may have left some
 
+    def _configured(self) -> None:
+        """The first configuration is there."""
+        if self._kits.unconfigured:
+            self._kits.unconfigured = False
+            self._open()
+            self.identification.go_on()
+
     def _identified(self, change: Change, user: User) -> None:
         """Someone is current after an identity call: the gates, the kits, then what has waited for a user."""
         if not self._begun:
@@ -364,7 +387,7 @@ class Coordinator:
         self._judge()
         self._kits.settle()
         self._kits.identity_completed(change.operation, user, change.identities)
-        if self.waiting:
+        if self.waiting and not self._kits.unconfigured:
             self._release()
 
     def _judge(self) -> None:
@@ -378,7 +401,7 @@ class Coordinator:
 
 
 def waiting_room(storage: Storage, reporter: Reporter) -> WaitingRoom:
-    """Where calls wait for the first user; only resolvers that ask a server need one."""
+    """Where calls wait for the first user or configuration; only clients that ask a server for either need one."""
     from .waiting import WaitingRoom  # noqa: PLC0415  # as said
 
     return WaitingRoom(storage.key_values("waiting"), reporter)

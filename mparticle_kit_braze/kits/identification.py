@@ -93,6 +93,7 @@ class Identification:
         self._queue: deque[Change] = deque()
         self._awaited: Change | None = None
         self._pid = os.getpid()
+        self._held = False
         self._closed = False
         self.listeners: tuple[Callable[[IdentityResult], object], ...] = ()
 
@@ -119,6 +120,15 @@ class Identification:
             identities = {kind: value for kind, value in identities.items() if value is not None}
         self._run(lambda: self._carry_out(Change(operation, identities, request)))
 
+    def hold(self) -> None:
+        """Let calls wait. Runs in turn, as the next."""
+        self._held = True
+
+    def go_on(self) -> None:
+        """Carry out the calls that have waited."""
+        self._held = False
+        self._advance()
+
     def close(self) -> None:
         """Take no answer any more."""
         self._closed = True
@@ -136,7 +146,7 @@ class Identification:
         self._advance()
 
     def _advance(self) -> None:
-        while self._awaited is None and self._queue:
+        while self._awaited is None and self._queue and not self._held:
             change = self._queue.popleft()
             answer = self._ask(change)
             if isinstance(answer, PendingResolution):

@@ -50,6 +50,7 @@ class KitManager(KitRouting):
     Attributes:
         sessions: The client's sessions, handed to kits that start.
         local_mpids: Whether MPIDs are made on this machine, likewise.
+        unconfigured: Whether all gates are closed until there is a configuration from a server.
 
     Raises:
         ConfigurationError: There is no kit, something is no kit, or two have the same name.
@@ -70,6 +71,7 @@ class KitManager(KitRouting):
         self._user: User | None = None
         self.sessions: SessionSource = NO_SESSIONS
         self.local_mpids = True
+        self.unconfigured = False
         self._integration = IntegrationAttributes(storage.key_values("client"))
         routes = []
         for name, kit in named_kits(kits).items():
@@ -97,8 +99,10 @@ class KitManager(KitRouting):
             self._user = user
             for route in self._routes:
                 route.failed = False
-                route.closed = closed_because(
-                    route.configuration, user, opted_out=opted_out, environment=self._environment
+                route.closed = (
+                    "configuration"
+                    if self.unconfigured
+                    else closed_because(route.configuration, user, opted_out=opted_out, environment=self._environment)
                 )
             self._choose()
 

@@ -87,15 +87,17 @@ class ClientConfiguration:
 class RemoteConfiguration:
     """Where a client's configuration comes from. Give it to ``MParticle(remote_configuration=...)``.
 
-    The last configuration is kept on disk and in force from the start, before the server answers; until the first
-    answer of all the kits go by what they were given in code, so give them there what must hold from the first call
-    on. A fetch that fails, or brings something malformed, leaves what is in force, and is reported.
+    The last configuration is kept on disk and in force from the start, before the server answers. Until the first
+    answer of all the kits go by what they were given in code, or get nothing (``required``). A fetch that fails, or
+    brings something malformed, leaves what is in force, and is reported.
 
     Args:
         key: The API key.
         secret: Its secret, to sign requests; ``None`` for keys that need no signature.
         form: ``"mobile"`` for the configuration of native apps, ``"web"`` for that of web pages.
         endpoint: Another server in place of mParticle's: an ``https://`` URL.
+        required: Whether no kit gets anything before there has been a first configuration: until then every call waits,
+            events and attributes on disk (1000 calls at most), and identity calls in memory.
         refresh_interval: Seconds between two fetches, at least 1 (Android: 600).
         max_age: Seconds after which a configuration kept on disk is no longer used; ``None`` for never.
         app_version: The app's version, told to the server.
@@ -115,6 +117,7 @@ class RemoteConfiguration:
         *,
         form: Form = "mobile",
         endpoint: str | None = None,
+        required: bool = False,
         refresh_interval: float = 600.0,
         max_age: float | None = None,
         app_version: str | None = None,
@@ -133,6 +136,7 @@ class RemoteConfiguration:
         self._key = key
         self._secret = secret
         self._form: Form = form
+        self.required = required
         self._endpoint = None if endpoint is None else check_url(endpoint, "endpoint")
         self._interval = refresh_interval
         self._max_age = max_age

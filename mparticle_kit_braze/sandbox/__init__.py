@@ -1,4 +1,4 @@
-"""A local Braze on loopback: the SDK endpoint with strict checks, user profiles and scripted faults.
+"""A local Braze on loopback: the SDK endpoint with strict checks, user profiles, scripted faults; and mParticle's APIs.
 
 It is an independent check of the client and shares none of its code.
 """

@@ -264,7 +264,8 @@ def _set_attribute(attributes: JsonObject, key: str, value: Any) -> None:
     if value is None:
         attributes.pop(key, None)
     elif isinstance(value, dict) and value.keys() == {"inc"}:
-        attributes[key] = attributes.get(key, 0) + value["inc"]
+        known = attributes.get(key, 0)
+        attributes[key] = (known if isinstance(known, int | float) else 0) + value["inc"]
     elif isinstance(value, dict) and value.keys() == {"add"}:
         kept = [member for member in attributes.get(key, []) if member not in value["add"]]
         attributes[key] = [*kept, *value["add"]]

@@ -102,7 +102,7 @@ class Sandbox(CampaignSetup, MParticleSetup, Assertions):
         self._released.clear()
         self._server = SandboxServer(self, self.host, self._port)
         self._port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), name="braze-sandbox", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.005,), name="braze-sandbox", daemon=True).start()
 
     def stop(self) -> None:
         """Stop listening and cut every connection; what was recorded stays."""

@@ -32,8 +32,8 @@ _AS_THE_SERVER_SAYS = Backoff(minimum=0.0, maximum=0.0, scale=1.0)
 
 _LOG = logging.getLogger(__name__)
 
-Settled = Callable[[Sequence[Record], bool], object]
-"""Told which records were accepted (true) or refused for good (false)."""
+Settled = Callable[[Sequence[Record], bool | None], object]
+"""Told which records were accepted (true), refused for good (false), or held because of the key (``None``)."""
 
 
 class RestDestination:
@@ -99,10 +99,11 @@ class RestDestination:
             self._settled(taken, True)
             return Outcome(Verdict.ACCEPTED, answer.reason, refused=refused)
         if meaning is Meaning.STOP:
+            self._settled(records, None)
             return Outcome(Verdict.UNAUTHORIZED, answer.reason)
         return Outcome(Verdict.RETRY, answer.reason, answer.wait)
 
-    def _settled(self, records: Sequence[Record], accepted: bool) -> None:
+    def _settled(self, records: Sequence[Record], accepted: bool | None) -> None:
         if self._on_settled is not None and records:
             self._on_settled(records, accepted)
 

@@ -263,11 +263,14 @@ class ErasureForwarder:
         return [Upload(ids[start : start + MAX_IDS]) for start in range(0, len(ids), MAX_IDS)]
 
     def settled(self, external_ids: Iterable[str], *, sent: bool) -> None:
-        """Say what became of ids that were handed out: accepted by Braze, or refused for good."""
+        """Say what became of ids that were handed out: accepted by Braze, or refused.
+
+        A refused one counts as sent when it is accepted after all, with a key that may delete users.
+        """
         ids = set(external_ids)
         with self._lock.held:
             for request_id, entry in self._requests.items():
-                if entry.uploading and entry.external_id in ids:
+                if entry.external_id in ids and (entry.uploading or entry.status == "failed"):
                     entry.uploading = False
                     entry.status = "sent" if sent else "failed"
                     self._keep(request_id, entry)

@@ -86,5 +86,5 @@ class ErasureService:
         self._timer = None
         self.send_due()
 
-    def _deleted(self, external_ids: Sequence[str], accepted: bool) -> None:
-        self._forwarder.settled(external_ids, sent=accepted)
+    def _deleted(self, external_ids: Sequence[str], accepted: bool | None) -> None:
+        self._forwarder.settled(external_ids, sent=accepted is True)

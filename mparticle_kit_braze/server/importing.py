@@ -98,8 +98,9 @@ class FileImport:
     Args:
         path: The file; ``.csv``, ``.tsv``, ``.jsonl`` or ``.ndjson`` unless ``file_format`` says what it is.
         rest: Where the objects go.
-        storage: Where the progress is kept: a second run goes on behind the last row that was queued. ``None`` (or
-            storage in memory): each run begins at the beginning.
+        storage: Where the progress is kept: a second run goes on behind the last row that was queued, in a file that
+            has grown as well; one that begins otherwise starts anew. ``None`` (or storage in memory): each run begins
+            at the beginning.
         settings: How rows are mapped; by default the REST client's. In CSV, where all is text, types are guessed.
         file_format: ``csv`` or ``jsonl``.
         on_progress: Called with the report now and then.
@@ -221,8 +222,11 @@ class FileImport:
             return
         try:
             array, item = self._mapper.map(row.values)
-        except (RowError, UnsupportedValueError) as error:
+        except RowError as error:
             self._refuse(str(error))
+            return
+        except UnsupportedValueError as error:
+            self._refuse(f"the time {error}")
             return
         finding = self._rest.track_object(array, item)
         if finding.rule is not None:

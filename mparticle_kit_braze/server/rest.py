@@ -109,7 +109,7 @@ class BrazeRest(UserCalls):
         self.settings: ServerSettings = replace(settings or ServerSettings(), rest_api_key=key)
         self.base_url: str = rest_url(instance if instance is not None else self.settings.instance)
         self.reporter: Reporter = reporter or Reporter(on_error)
-        self._on_deleted: list[Callable[[Sequence[str], bool], object]] = []
+        self._on_deleted: list[Callable[[Sequence[str], bool | None], object]] = []
         self._clock = clock
         self._points = 0
         self._lock = ForkSafeLock()
@@ -310,16 +310,16 @@ class BrazeRest(UserCalls):
         """Call ``callback`` whenever queued objects did not reach Braze (for memories of what was sent)."""
         self._forget_lost.append(callback)
 
-    def on_deleted(self, callback: Callable[[Sequence[str], bool], object]) -> None:
-        """Call ``callback`` with external ids whose deletion was accepted (true) or refused for good (false)."""
+    def on_deleted(self, callback: Callable[[Sequence[str], bool | None], object]) -> None:
+        """Call ``callback`` with external ids whose deletion was accepted, refused for good, or is held (``None``)."""
         self._on_deleted.append(callback)
 
-    def _track_settled(self, records: Sequence[Record], accepted: bool) -> None:  # noqa: ARG002 - the callback's form
-        if not accepted:
+    def _track_settled(self, records: Sequence[Record], accepted: bool | None) -> None:  # noqa: ARG002 - the callback's
+        if accepted is False:
             for callback in self._forget_lost:
                 callback()
 
-    def _users_settled(self, records: Sequence[Record], accepted: bool) -> None:
+    def _users_settled(self, records: Sequence[Record], accepted: bool | None) -> None:
         deleted = [json.loads(record.payload) for record in records if record.kind == "d"]
         for callback in self._on_deleted if deleted else ():
             callback(deleted, accepted)

@@ -9,6 +9,7 @@ every event they would cost data points for nothing new.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from collections.abc import Container, Mapping
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ _TIMES = ("time", "timestamp")
 _NESTED = frozenset({"attributes", "properties", "user_attributes"})
 _PURCHASE_FIELDS = ("product_id", "price", "currency", "quantity")
 
+_FRACTION = re.compile(r"\.[0-9]+")
 _NO_TIME = "the time is neither ISO 8601 nor a number of seconds"
 _MOST_SHAPES = 1000
 
@@ -199,7 +201,9 @@ def _time(values: Mapping[str, Any], key: str | None) -> str:
 
 def _python_time(text: str) -> str:
     """A time as Python and databases write it (with a blank and a fraction of a second), which Braze does not read."""
+    # The oldest Python supported wants six digits, and no Z.
+    whole = _FRACTION.sub(lambda match: f"{match[0]:0<7.7}", text.strip().replace("Z", "+00:00"), count=1)
     try:
-        return iso_time(dt.datetime.fromisoformat(text.strip()))
+        return iso_time(dt.datetime.fromisoformat(whole))
     except ValueError:
         raise RowError(_NO_TIME) from None

@@ -141,12 +141,10 @@ def scalar(value: Any) -> str | int | float | bool:
         return scalar(value.value)
     if isinstance(value, str):
         return value
+    if isinstance(value, Decimal):
+        value = _number(value)
     if isinstance(value, int):
         return int(value)
-    if isinstance(value, Decimal):
-        if not value.is_finite():
-            raise UnsupportedValueError("is not a finite number")
-        return int(value) if value == value.to_integral_value() and abs(value) < 2**63 else float(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise UnsupportedValueError("is not a finite number")
@@ -156,6 +154,13 @@ def scalar(value: Any) -> str | int | float | bool:
     if isinstance(value, dt.date):
         return f"{value.isoformat()}T00:00:00Z"
     raise UnsupportedValueError("is neither text, number, boolean nor date")
+
+
+def _number(value: Decimal) -> int | float:
+    """A Decimal as a whole number if it is one, else as the nearest float (not finite if there is none)."""
+    if not value.is_finite():
+        return math.nan
+    return int(value) if abs(value) < 2**63 and value == value.to_integral_value() else float(value)
 
 
 def nested(value: Any, depth: int = 20) -> Any:

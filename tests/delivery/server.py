@@ -66,7 +66,7 @@ class Server:
 
         self._http = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/data"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.002,), daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -81,7 +81,7 @@ class Server:
         self._http.shutdown()
         self._http.server_close()
 
-    def wait_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 20.0) -> None:
         """Wait until the condition holds; it is looked at after every request."""
         with self._changed:
             assert self._changed.wait_for(condition, timeout), f"after {timeout} s: {self.requests[-5:]}"

@@ -116,7 +116,7 @@ class Problems:
         return [problem.code for problem in self.all]
 
 
-def until(condition: Callable[[], Any], timeout: float = 10.0) -> None:
+def until(condition: Callable[[], Any], timeout: float = 20.0) -> None:
     """Wait on a condition that nothing announces."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -71,13 +71,13 @@ def test_an_endpoint_that_never_answers(make: Make, server: Server) -> None:
     start = time.monotonic()
     assert delivery.flush(0.3).kept == 1
     assert delivery.close(0.2).kept == 1
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
 
 
 def test_a_read_timeout_counts_as_failure(make: Make, server: Server) -> None:
     """An answer that does not come in time is a failure of the request."""
     server.script.append(Reply(hang=True))
-    delivery = make(options=DeliveryOptions(read_timeout=0.2))
+    delivery = make(options=DeliveryOptions(read_timeout=0.5))
     append(delivery, [1])
     assert delivery.flush(5).kept == 1
     assert delivery.stats().last_error == "timeout"
@@ -303,7 +303,7 @@ def test_a_database_locked_for_long(
     append(delivery, [2, 3])
     start = time.monotonic()
     assert delivery.flush(0.5).kept == 2
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 5
     intruder.execute("ROLLBACK")
     intruder.close()
     assert delivery.flush(10).complete
@@ -591,8 +591,7 @@ def test_a_forgotten_delivery_sends_and_lets_go(server: Server, tmp_path: Path, 
     append(delivery, range(3))
     reference = weakref.ref(delivery)
     del delivery
-    gc.collect()
-    assert reference() is None
+    until(lambda: gc.collect() is not None and reference() is None)  # one does nothing while another thread is at it
     server.wait_for(lambda: len(server.accepted) == 3)
     until(lambda: not any(thread.name.startswith("mparticle_kit_braze") for thread in threading.enumerate()))
     assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["lease.lock", "outbox.db"]
@@ -608,9 +607,9 @@ def test_a_flush_interrupted_by_ctrl_c_goes_on_later(make: Make, server: Server)
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012  (the timer must not be up before)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             delivery.flush(10)
     finally:
         signal.signal(signal.SIGALRM, previous)

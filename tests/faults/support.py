@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mparticle_kit_braze import BrazeKit, DeliveryOptions, MParticle, Problem
+from mparticle_kit_braze import MParticle, Problem
 from mparticle_kit_braze.sandbox import Sandbox
 from mparticle_kit_braze.sandbox.server import DEFAULT_CONFIG
 from tests.support import python_process
+
+from .clients import KEY, log, make_client
 
 __all__ = [
     "KEY",
@@ -35,7 +37,6 @@ __all__ = [
     "start_worker",
 ]
 
-KEY = "app-key-1"
 QUICK: dict[str, Any] = {
     **DEFAULT_CONFIG,
     "global_request_rate_limit": {"enabled": False},
@@ -67,28 +68,6 @@ class Problems:
     def count(self, code: str) -> int:
         """What the problems of one code add up to."""
         return sum(problem.count for problem in self.all if problem.code == code)
-
-
-def make_client(
-    endpoint: Sandbox | str,
-    storage: Path | str,
-    *,
-    key: str = KEY,
-    on_error: Callable[[Problem], object] | None = None,
-    on_delivery: Callable[..., object] | None = None,
-    kit: dict[str, Any] | None = None,
-    **options: Any,
-) -> MParticle:
-    """A client with a Braze kit; ``options`` are those of delivery."""
-    url = endpoint if isinstance(endpoint, str) else endpoint.url
-    braze = BrazeKit(key, url, delivery_options=DeliveryOptions(**options), **(kit or {}))
-    return MParticle(kits=[braze], storage=storage, on_error=on_error, on_delivery=on_delivery)
-
-
-def log(client: MParticle, numbers: Iterable[int]) -> None:
-    """Log events with these ids."""
-    for number in numbers:
-        client.log_event("Numbered", attributes={"id": number})
 
 
 def ids(sandbox: Sandbox) -> list[int]:
@@ -199,7 +178,7 @@ def misbehaving(sandbox: Sandbox, behaviour: str) -> Iterator[Callable[[], int]]
             sandbox.start()
         return
     server = _RawServer(sandbox.port, behaviour)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.002,), daemon=True)
     thread.start()
     try:
         yield lambda: server.attempts

@@ -83,7 +83,7 @@ def test_every_request_is_refused(
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
     assert set(problems.codes) == {"request_refused"}
     sandbox.fault = None
-    assert sandbox.wait_for(lambda: sorted(ids(sandbox)) == list(range(200)), 10)
+    assert sandbox.wait_for(lambda: sorted(ids(sandbox)) == list(range(200)), 20)
 
 
 # -- successes that are none ----------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_a_signature_that_is_not_accepted(
     sandbox.fault = lambda request: None if request.headers.get("X-Braze-Auth-Signature") == "new-signature" else reply
     before = len(sandbox.requests)
     log(client, range(10))
-    assert sandbox.wait_for(lambda: len(sandbox.requests) == before + 1, 10)
+    assert sandbox.wait_for(lambda: len(sandbox.requests) == before + 1, 20)
     log(client, range(10, 20))
     assert client.flush(timeout=1).kept == 20
     assert client.stats().kits["Braze"].next_attempt is None
@@ -189,7 +189,7 @@ def test_a_signature_that_is_not_accepted(
     assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
     assert "signature" not in caplog.text.replace("new signature", "")
     braze.set_sdk_authentication_signature("new-signature")
-    assert sandbox.wait_for(lambda: ids(sandbox) == list(range(20)), 10)
+    assert sandbox.wait_for(lambda: ids(sandbox) == list(range(20)), 20)
 
 
 def test_a_key_that_is_not_accepted(make: Make, sandbox: Sandbox, problems: Problems, state: Path) -> None:
@@ -215,6 +215,6 @@ def test_a_key_that_is_not_accepted(make: Make, sandbox: Sandbox, problems: Prob
     log(client, range(8, 10))
     begun = time.monotonic()
     assert client.close(timeout=3).kept >= 2
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 8
     make()
-    assert sandbox.wait_for(lambda: ids(sandbox) == list(range(10)), 10)
+    assert sandbox.wait_for(lambda: ids(sandbox) == list(range(10)), 20)

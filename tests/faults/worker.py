@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mparticle_kit_braze import MParticle
-from tests.faults.support import log, make_client
+from tests.faults.clients import log, make_client
 
 
 def say(text: object) -> None:

@@ -154,12 +154,16 @@ def test_a_name_is_an_event_only_beside_a_time(tmp_path: Path) -> None:
 
 def test_times_as_python_and_databases_write_them(tmp_path: Path) -> None:
     """A blank and a fraction of a second make a time that Braze does not read; it is written anew."""
-    times = ["2026-01-02 03:04:05.5+02:00", "2026-01-02 03:04:05", "2026-01-02T03:04:05.123456", "12:30", "03:04 pm"]
+    times = ["2026-01-02 03:04:05.5+02:00", "2026-01-02 03:04:05.1234567Z", "2026-01-02 03:04:05", "12:30", "3:04 pm"]
     content = "customer_id,event,time\n" + "".join(f"c1,E,{time}\n" for time in times)
     with Sandbox() as sandbox:
         report = imported(sandbox, tmp_path / "events.csv", content.encode())
         (request,) = sandbox.rest.requests
-        assert [item["time"] for item in request.body["events"]] == ["2026-01-02T01:04:05.500Z", *times[1:3]]
+        assert [item["time"] for item in request.body["events"]] == [
+            "2026-01-02T01:04:05.500Z",
+            "2026-01-02T03:04:05.123Z",
+            "2026-01-02 03:04:05",
+        ]
     assert [problem.line for problem in report.problems] == [5, 6]
 
 

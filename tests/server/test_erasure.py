@@ -186,3 +186,21 @@ def test_a_refused_queue_fails_the_request(monkeypatch: pytest.MonkeyPatch) -> N
         clock.advance(3600)
         assert service.send_due() == 0
         assert list(service.statuses.values()) == ["failed"]
+
+
+def test_a_key_that_may_not_delete_has_failed_until_it_may() -> None:
+    """Who looks at the status learns of it; the request is kept, and sent with the right permission."""
+    clock = ManualClock()
+    with Sandbox() as sandbox, rest_client(sandbox) as rest:
+        sandbox.rest.keys = {"rest-key-1": frozenset({"users.track"})}
+        service = ErasureService(ErasureForwarder(ACTIVE, clock=clock), rest, timer=False)
+        service.request(request())
+        clock.advance(3600)
+        service.send_due()
+        rest.flush(5)
+        assert list(service.statuses.values()) == ["failed"]
+        sandbox.rest.keys = {}
+        rest.resume()
+        rest.flush(5)
+        assert list(service.statuses.values()) == ["sent"]
+        assert sandbox.rest.deleted == ["c1"]

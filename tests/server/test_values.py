@@ -17,6 +17,7 @@ from mparticle_kit_braze.server.values import (
     detect,
     is_time_text,
     iso_time,
+    nested,
     scalar,
     typed,
 )
@@ -67,6 +68,12 @@ def test_detection_never_fails(text: str) -> None:
         ("2013-07-16 19:20:30", True),
         ("2013-07-16", True),
         ("07/16/2013", True),
+        ("Tue 07 16 19:20:30.GMT 2013", True),
+        ("2013-13-01", False),
+        ("2013-07-32", False),
+        ("2013-07-16T24:61:00Z", False),
+        ("16/07/2013", False),
+        ("\u0662\u0660\u0662\u0660-01-01", False),
         ("yesterday", False),
         ("1767323045", False),
         ("", False),
@@ -93,9 +100,29 @@ def test_scalars() -> None:
     assert scalar(Decimal("1.50")) == 1.5
     assert scalar(Decimal(7)) == 7
     assert scalar(dt.date(2026, 1, 2)) == "2026-01-02T00:00:00Z"
-    for value in (float("nan"), float("inf"), Decimal("NaN"), None, [], {}, object()):
+    for value in (
+        float("nan"),
+        float("inf"),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("1E+400"),
+        None,
+        [],
+        {},
+        object(),
+    ):
         with pytest.raises(UnsupportedValueError):
             scalar(value)
+
+
+def test_nested_values() -> None:
+    """Lists and objects keep their shape, what is absent is left out, and depth has an end."""
+    given_value = {"a": (1, Decimal("1.5")), "b": None, 5: [{"c": dt.date(2026, 1, 2)}]}
+    assert nested(given_value) == {"a": [1, 1.5], "5": [{"c": "2026-01-02T00:00:00Z"}]}
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(UnsupportedValueError):
+        nested(circle)
 
 
 def test_typing_modes() -> None:

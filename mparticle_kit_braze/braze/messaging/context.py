@@ -136,7 +136,7 @@ class Context:
             if current != session:  # the event itself began one
                 self._seen_now = (current, self._seen(current) | marks)
             session, seen = self._seen_now
-        self.values.update({"seen": {"session": session, "keys": sorted(seen)}})
+            self.values.update({"seen": {"session": session, "keys": sorted(seen)}})
         return True
 
     def forget_user(self) -> None:

@@ -122,7 +122,10 @@ class Asked:
     def answered(self, answer: Answer) -> None:
         """Take the answer, and tell those who asked."""
         self._refresh.leaving(self)
-        useful = answer.ok and self._refresh.take(answer)
-        completions, self.completions = self.completions, ()
-        for completion in completions:
-            self._refresh.callbacks.post(partial(completion, useful))
+        useful = False
+        try:
+            useful = answer.ok and self._refresh.take(answer)
+        finally:
+            completions, self.completions = self.completions, ()
+            for completion in completions:
+                self._refresh.callbacks.post(partial(completion, useful))
