@@ -7,7 +7,12 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol
 
+from .locks import importing
+
 __all__ = ["Forkable", "watch_forks"]
+
+IMPORT_PATIENCE = 5.0
+"""Seconds that a fork waits for an import in another thread."""
 
 
 class Forkable(Protocol):
@@ -41,9 +46,20 @@ def _tell(step: Callable[[Forkable], None], *, backwards: bool = False) -> None:
             step(target)
 
 
+def _before() -> None:
+    importing.held.acquire(timeout=IMPORT_PATIENCE)
+    _tell(lambda target: target.before_fork(), backwards=True)
+
+
+def _after(step: Callable[[Forkable], None]) -> None:
+    if importing.is_mine():
+        importing.held.release()
+    _tell(step)
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=lambda: _tell(lambda target: target.before_fork(), backwards=True),
-        after_in_parent=lambda: _tell(lambda target: target.after_fork_in_parent()),
-        after_in_child=lambda: _tell(lambda target: target.after_fork_in_child()),
+        before=_before,
+        after_in_parent=lambda: _after(lambda target: target.after_fork_in_parent()),
+        after_in_child=lambda: _after(lambda target: target.after_fork_in_child()),
     )

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable
 
-__all__ = ["ForkSafeLock", "without_locks"]
+__all__ = ["ForkSafeLock", "importing", "without_locks"]
 
 
 class ForkSafeLock:
@@ -56,6 +56,13 @@ class ForkSafeLock:
 
 _locks: dict[int, weakref.ref[ForkSafeLock]] = {}
 """All there are: the interpreter's hooks for forks cannot be taken back, so there is one for all."""
+
+
+importing = ForkSafeLock()
+"""Held while a module is imported in the middle of a call.
+
+A fork waits for it: a child forked in the middle of another thread's import would wait for that module for ever.
+"""
 
 
 def _renew_all() -> None:

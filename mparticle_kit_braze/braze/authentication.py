@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..diagnostics import Reporter
+from ..locks import importing
 from .encoding import to_bytes
 from .state import State
 from .subscriptions import Listeners
@@ -69,7 +70,8 @@ class Signatures:
 
 def set_aside_reason(user_id: str) -> str:
     """Why records of an earlier user wait among the dead letters; tells users apart without naming them."""
-    import hashlib  # noqa: PLC0415 - seldom needed
+    with importing.held:
+        import hashlib  # noqa: PLC0415 - seldom needed
 
     return f"waits for a new signature of user {hashlib.sha256(to_bytes(user_id)).hexdigest()[:12]}"
 

@@ -15,6 +15,7 @@ from .._version import __version__
 from ..clock import Clock, let_others_run
 from ..delivery.destination import Backoff, Outcome, Record, Request, Response, Verdict
 from ..diagnostics import Reporter
+from ..locks import importing
 from .answers import parsed, reason_in, verdict_of
 from .authentication import AuthenticationFailure, Signatures, failure_in, set_aside_reason
 from .device import describe_device
@@ -406,7 +407,8 @@ class DataEndpoint:
         value = value.strip()
         if value.isascii() and value.replace(".", "", 1).isdigit():
             return float(value[:18])
-        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - seldom needed, slow to import
+        with importing.held:
+            from email.utils import parsedate_to_datetime  # noqa: PLC0415 - seldom needed, slow to import
 
         try:
             at = parsedate_to_datetime(value).timestamp()

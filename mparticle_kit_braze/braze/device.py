@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from .._version import __version__
+from ..locks import importing
 
 __all__ = ["describe_device"]
 
@@ -15,7 +16,8 @@ ZONE_DIRECTORY = "zoneinfo/"
 
 def describe_device() -> dict[str, str]:
     """The ``device`` object, with the keys the Web SDK uses; what cannot be told is left out."""
-    import platform  # noqa: PLC0415 - needed on the sending thread only, slow to import
+    with importing.held:
+        import platform  # noqa: PLC0415 - needed on the sending thread only, slow to import
 
     told = {
         "os_version": _system(platform.system(), platform.release()),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..diagnostics import Reporter
+from ..locks import importing
 from .encoding import quote
 from .event_texts import EventTexts
 from .features import CUSTOM_EVENT, PURCHASE, LazyMessaging
@@ -93,7 +94,8 @@ class EventCalls:
         """
         if time is not None:
             time = checked_time(time)
-        from .validation.purchases import currency_code, price_text, quantity_count  # noqa: PLC0415 - seldom needed
+        with importing.held:
+            from .validation.purchases import currency_code, price_text, quantity_count  # noqa: PLC0415 - seldom needed
 
         try:
             product = label(product_id, "product id")
@@ -114,8 +116,8 @@ class EventCalls:
 
         Args:
             event: ``{"name": "ecommerce.order_placed", "properties": {...}}`` with the fields of Braze's schema;
-                others are dropped. Its name is one of those the Web SDK knows: ``ecommerce.product_viewed``,
-                ``cart_updated``, ``checkout_started``, ``order_placed``.
+                others are dropped. Its name is one of the six there: ``ecommerce.product_viewed``, ``cart_updated``,
+                ``checkout_started``, ``order_placed``, ``order_cancelled``, ``order_refunded``.
             time: When it happened, seconds since the epoch; ``None`` for now.
 
         Returns:
@@ -127,7 +129,8 @@ class EventCalls:
         """
         if time is not None:
             time = checked_time(time)
-        from .validation.ecommerce import ecommerce_event  # noqa: PLC0415 - seldom needed
+        with importing.held:
+            from .validation.ecommerce import ecommerce_event  # noqa: PLC0415 - seldom needed
 
         try:
             name, properties = ecommerce_event(event, self._property_amiss)

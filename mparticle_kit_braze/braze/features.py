@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..clock import Clock
 from ..delivery import Delivery
 from ..diagnostics import Reporter
-from ..locks import ForkSafeLock
+from ..locks import ForkSafeLock, importing
 from ..storage import KeyValues
 from .recorder import Recorder
 from .state import State
@@ -240,7 +240,8 @@ def lazy_messaging(
     """Messaging that is loaded when it is needed."""
 
     def make() -> Messaging:
-        from .messaging.messaging import Messaging  # noqa: PLC0415  # as said
+        with importing.held:
+            from .messaging.messaging import Messaging  # noqa: PLC0415  # as said
 
         return Messaging(
             state,

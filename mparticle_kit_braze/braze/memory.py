@@ -11,7 +11,7 @@ import os
 from collections import OrderedDict
 from typing import Literal
 
-from ..locks import ForkSafeLock
+from ..locks import ForkSafeLock, importing
 from ..storage import KeyValues
 from .encoding import to_bytes
 
@@ -168,7 +168,8 @@ class SentAttributes:
         return salt.encode()[:64]
 
     def _digest(self, text: str) -> str:
-        import hashlib  # noqa: PLC0415 - not needed where nothing is remembered
+        with importing.held:
+            import hashlib  # noqa: PLC0415 - not needed where nothing is remembered
 
         return hashlib.blake2b(to_bytes(text), digest_size=9, key=self._key).hexdigest()
 

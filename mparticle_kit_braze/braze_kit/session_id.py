@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..locks import importing
+
 __all__ = ["SessionId"]
 
 
@@ -17,7 +19,8 @@ class SessionId:
     def current(self) -> str:
         """The id of this session, upper case as mParticle's."""
         if self._value is None:
-            import uuid  # noqa: PLC0415 - seldom needed, slow to import
+            with importing.held:
+                import uuid  # noqa: PLC0415 - seldom needed, slow to import
 
             self._value = str(uuid.uuid4()).upper()
         return self._value

@@ -13,6 +13,7 @@ from .identities import Identities
 if TYPE_CHECKING:
     from ..kits.user_handle import UserHandle
     from ..kits.user_scope import UserScope
+from ..locks import importing
 
 __all__ = ["ManyUsersCalls"]
 
@@ -37,7 +38,8 @@ class ManyUsersCalls(ClientCore):
             ConfigurationError: No running kit serves many users.
             ClosedError: The client is closed.
         """
-        from ..kits.user_handle import UserHandle  # noqa: PLC0415  # apps with one user never need it
+        with importing.held:
+            from ..kits.user_handle import UserHandle  # noqa: PLC0415  # apps with one user never need it
 
         self._refuses_when_closed()
         if isinstance(request, IdentityRequest):
@@ -72,7 +74,8 @@ class ManyUsersCalls(ClientCore):
             ConfigurationError: No running kit serves many users. With a function, the first call raises it.
             ClosedError: The client is closed.
         """
-        from ..kits.user_scope import UserScope, user_of_scope  # noqa: PLC0415  # as above
+        with importing.held:
+            from ..kits.user_scope import UserScope, user_of_scope  # noqa: PLC0415  # as above
 
         if callable(request):
             if mpid is not None or identities:

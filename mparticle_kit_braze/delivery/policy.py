@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ..locks import importing
 from .destination import Backoff, Outcome, Response, Verdict
 
 __all__ = [
@@ -78,7 +79,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _seconds_until(date: str, now: float) -> float:
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415  (costs too much to import for everyone)
+    with importing.held:
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415  (costs too much to import for everyone)
 
     try:
         return parsedate_to_datetime(date).timestamp() - now

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from ..delivery import Response
 from ..delivery.policy import retry_after
 from ..identity import Alias, IdentityType, Operation, User
+from ..locks import importing
 
 __all__ = [
     "Answer",
@@ -127,7 +128,8 @@ def signed_headers(url: str, body: bytes, *, key: str, secret: str | None, now: 
     """The headers of a request: the key, and with a secret the date and the signature over method, date, path, body."""
     headers = {"Content-Type": "application/json", "x-mp-key": key}
     if secret is not None:
-        from email.utils import formatdate  # noqa: PLC0415 - only on the sending thread
+        with importing.held:
+            from email.utils import formatdate  # noqa: PLC0415 - only on the sending thread
 
         date = formatdate(now, usegmt=True)
         signed = f"POST\n{date}\n{urlsplit(url).path}".encode() + body

@@ -27,6 +27,7 @@ from .reading import Reader
 
 if TYPE_CHECKING:
     from .data_plan import DataPlan
+from ..locks import importing
 
 __all__ = ["ClientConfiguration", "RemoteConfiguration"]
 
@@ -264,7 +265,8 @@ class RemoteConfiguration:
 
     def _signature(self, secret: str) -> dict[str, str]:
         """Over method, date and path with query, the path as on mParticle's own host."""
-        from email.utils import formatdate  # noqa: PLC0415  # only on this thread
+        with importing.held:
+            from email.utils import formatdate  # noqa: PLC0415  # only on this thread
 
         date = formatdate(self._clock.time(), usegmt=True)
         parts = urlsplit(self._url())
@@ -294,7 +296,8 @@ def read_plan(document: Mapping[str, Any], key: str) -> DataPlan | None:
     """The data plan of a document; few have one, so its code is loaded for those only."""
     if not document.get(key):
         return None
-    from .data_plan import DataPlan  # noqa: PLC0415  # as said
+    with importing.held:
+        from .data_plan import DataPlan  # noqa: PLC0415  # as said
 
     result = Reader.root(document).object(key)
     return None if result is None else DataPlan.read(result)
@@ -302,7 +305,8 @@ def read_plan(document: Mapping[str, Any], key: str) -> DataPlan | None:
 
 def get(url: str, headers: Mapping[str, str], timeout: float) -> tuple[int, Mapping[str, str], bytes]:
     """One GET without redirects: status, headers (lower case) and body."""
-    import requests  # noqa: PLC0415  # only on the fetching thread
+    with importing.held:
+        import requests  # noqa: PLC0415  # only on the fetching thread
 
     with requests.Session() as session:
         session.auth = keep_as_it_is

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .data_plan import DataPlan
     from .projections import Projector
     from .user_handle import KitUser
+from ..locks import importing
 
 __all__ = ["Route"]
 
@@ -131,7 +132,8 @@ class Route:
         """One of many users, behind the data plan."""
         if self.plan is None:
             return user
-        from .planned_user import PlannedUser  # noqa: PLC0415  # few clients have a plan and many users
+        with importing.held:
+            from .planned_user import PlannedUser  # noqa: PLC0415  # few clients have a plan and many users
 
         return PlannedUser(user, self.plan)
 
@@ -145,7 +147,8 @@ def projector_of(configuration: KitConfiguration) -> Projector | None:
     """The projections ready to run; few kits have any, so their code is loaded for those only."""
     if not configuration.projections:
         return None
-    from .projections import Projector  # noqa: PLC0415  # as said
+    with importing.held:
+        from .projections import Projector  # noqa: PLC0415  # as said
 
     return Projector(configuration.projections)
 

@@ -10,7 +10,7 @@ from ..consent import ConsentState
 from ..diagnostics import Reporter
 from ..events import Event, ScreenView, owned_event
 from ..identity import IdentityType, Operation, User
-from ..locks import ForkSafeLock
+from ..locks import ForkSafeLock, importing
 from ..values import copy_attributes, copy_value
 from .kit import Kit
 from .route import Route
@@ -46,7 +46,8 @@ class KitRouting:
     # -- forwarding reports -------------------------------------------------------------------------------------
     def add_listener(self, listener: ForwardingListener) -> None:
         """Report to one more listener. Only with listeners are reports made at all."""
-        from .reports import ForwardingReports  # noqa: PLC0415  # few apps listen
+        with importing.held:
+            from .reports import ForwardingReports  # noqa: PLC0415  # few apps listen
 
         with self._lock.held:
             reports = self._reports or ForwardingReports(self._reporter)

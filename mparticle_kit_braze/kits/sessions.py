@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from ..locks import ForkSafeLock
+from ..locks import ForkSafeLock, importing
 from ..storage import KeyValues
 
 __all__ = ["NO_SESSIONS", "Session", "SessionKeeper", "SessionSource"]
@@ -249,7 +249,8 @@ class SessionKeeper:
 
 def new_session_id() -> str:
     """A random UUID in upper case."""
-    import uuid  # noqa: PLC0415  # not needed to import the package
+    with importing.held:
+        import uuid  # noqa: PLC0415  # not needed to import the package
 
     return str(uuid.uuid4()).upper()
 

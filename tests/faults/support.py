@@ -205,7 +205,10 @@ def run_worker(
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             process.kill()
-            out, err = process.communicate()
+            try:
+                out, err = process.communicate(timeout=5)
+            except subprocess.TimeoutExpired:  # children of its own keep the pipes open
+                out, err = "", "a child of it hangs"
             raise AssertionError(
                 f"{scenario} did not end within {timeout} s; it said {out[-500:]!r} {err[-2000:]!r}"
             ) from None

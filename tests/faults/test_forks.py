@@ -12,8 +12,9 @@ import pytest
 
 from mparticle_kit_braze import MParticle
 from mparticle_kit_braze.sandbox import Sandbox
+from tests.support import run_python
 
-from .support import ids, log, run_worker, start_worker
+from .support import FORK_OPTIONS, ids, log, run_worker, start_worker
 
 Make = Callable[..., MParticle]
 
@@ -40,6 +41,37 @@ def test_fork_while_the_http_library_is_imported(sandbox: Sandbox, state: Path) 
     """A child never finds a module that its parent was in the middle of importing: it can send."""
     assert ast.literal_eval(run_worker("fork_while_importing", sandbox, state)) == [0, True]
     assert sorted(ids(sandbox)) == [1, 2]
+
+
+def test_fork_while_a_call_imports_a_module(tmp_path: Path) -> None:
+    """Calls that import what is seldom needed do so under a lock that forks wait for: a child can import it too."""
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.3)\nready = True\n")
+    code = """
+        import os, sys, threading
+        from mparticle_kit_braze import forks, locks
+
+        sys.path.insert(0, sys.argv[1])
+        begun = threading.Event()
+
+        def call():
+            with locks.importing.held:
+                begun.set()
+                import slow_to_import
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        begun.wait()
+        child = os.fork()
+        if child == 0:
+            with locks.importing.held:
+                import slow_to_import
+            os._exit(0 if slow_to_import.ready else 1)
+        thread.join()
+        assert not locks.importing.is_mine()
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    result = run_python(code, str(tmp_path), options=FORK_OPTIONS)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_forks_while_other_threads_hold_locks(sandbox: Sandbox, state: Path) -> None:

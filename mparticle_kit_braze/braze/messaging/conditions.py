@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone
 from typing import Any, NamedTuple
 
+from ...locks import importing
 from ..encoding import plain_scalar, short_date
 from ..refusal import Refused
 
@@ -187,7 +188,8 @@ def _pattern(wanted: Any) -> re.Pattern[str] | None:
     """The expression, which is written in JavaScript's syntax; ``None`` if it is invalid."""
     if not isinstance(wanted, str) or len(wanted) > MAX_PATTERN_LENGTH:
         return None
-    from .expressions import in_python  # noqa: PLC0415 - seldom needed
+    with importing.held:
+        from .expressions import in_python  # noqa: PLC0415 - seldom needed
 
     return in_python(wanted)
 

@@ -1,6 +1,6 @@
 """Braze's recommended eCommerce events: names, fields and types, checked far more strictly than other events.
 
-The four that the Web SDK knows; cancellations and refunds are for servers to tell, or custom events to it.
+The Web SDK knows four of the six; cancellations and refunds are checked as Braze's servers check them.
 
 Source: Braze's schema of recommended eCommerce events, with the Web SDK's limits; fields that it does not name
 are dropped, optional ones that are ``None`` left out.
@@ -153,6 +153,20 @@ ECOMMERCE_EVENTS: Mapping[str, Schema] = {
         "cart_id": (_text, OPTIONAL),
         **_SALE,
         **_AMOUNTS,
+        **_DISCOUNTS,
+        **_METADATA,
+    },
+    "ecommerce.order_cancelled": {
+        "order_id": (_text, REQUIRED),
+        "cancel_reason": (_text, REQUIRED),
+        **_SALE,
+        **_AMOUNTS,
+        **_DISCOUNTS,
+        **_METADATA,
+    },
+    "ecommerce.order_refunded": {
+        "order_id": (_text, REQUIRED),
+        **_SALE,
         **_DISCOUNTS,
         **_METADATA,
     },
