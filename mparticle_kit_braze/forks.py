@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol
 
-from .locks import importing
+from .locks import importing, importing_http
 
 __all__ = ["Forkable", "watch_forks"]
 
@@ -47,13 +47,15 @@ def _tell(step: Callable[[Forkable], None], *, backwards: bool = False) -> None:
 
 
 def _before() -> None:
-    importing.held.acquire(timeout=IMPORT_PATIENCE)
+    for lock in (importing, importing_http):
+        lock.held.acquire(timeout=IMPORT_PATIENCE)
     _tell(lambda target: target.before_fork(), backwards=True)
 
 
 def _after(step: Callable[[Forkable], None]) -> None:
-    if importing.is_mine():
-        importing.held.release()
+    for lock in (importing, importing_http):
+        if lock.is_mine():
+            lock.held.release()
     _tell(step)
 
 

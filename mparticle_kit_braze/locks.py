@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable
 
-__all__ = ["ForkSafeLock", "importing", "without_locks"]
+__all__ = ["ForkSafeLock", "importing", "importing_http", "without_locks"]
 
 
 class ForkSafeLock:
@@ -63,6 +63,9 @@ importing = ForkSafeLock()
 
 A fork waits for it: a child forked in the middle of another thread's import would wait for that module for ever.
 """
+
+importing_http = ForkSafeLock()
+"""The same for the HTTP library, which takes its time: a call that needs something small must not wait for it."""
 
 
 def _renew_all() -> None:

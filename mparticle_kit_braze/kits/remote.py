@@ -27,7 +27,7 @@ from .reading import Reader
 
 if TYPE_CHECKING:
     from .data_plan import DataPlan
-from ..locks import importing
+from ..locks import importing, importing_http
 
 __all__ = ["ClientConfiguration", "RemoteConfiguration"]
 
@@ -305,7 +305,7 @@ def read_plan(document: Mapping[str, Any], key: str) -> DataPlan | None:
 
 def get(url: str, headers: Mapping[str, str], timeout: float) -> tuple[int, Mapping[str, str], bytes]:
     """One GET without redirects: status, headers (lower case) and body."""
-    with importing.held:
+    with importing_http.held:
         import requests  # noqa: PLC0415  # only on the fetching thread
 
     with requests.Session() as session:

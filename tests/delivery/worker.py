@@ -75,6 +75,7 @@ def fork_busy(url: str, directory: str, rounds: str) -> None:
                 for index in range(20):
                     delivery.append("e", b'{"n": %d}' % (base + index))
                 code = 0 if delivery.flush(20).complete else 2
+                delivery.close(20)  # it may be sending for others: a batch in flight at the exit would go again
             finally:
                 os._exit(code)
         children.append(child)

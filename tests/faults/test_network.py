@@ -209,7 +209,8 @@ def test_a_flush_in_a_storm_returns_at_its_deadline(make: Make, sandbox: Sandbox
     begun = time.monotonic()
     result = client.flush(timeout=1.0)
     elapsed = time.monotonic() - begun
-    assert (result.sent, result.kept, result.dead, result.dropped) == (30, 20, 0, 0)
+    assert (result.kept, result.dead, result.dropped) == (20, 0, 0)
+    assert result.sent <= len(ids(sandbox)) == 30  # full batches may have gone before
     assert 0.7 < elapsed < 5
     assert client.stats().kits["Braze"].retried >= 3
     sandbox.fault = None

@@ -135,6 +135,7 @@ def flush_and_leave(client: MParticle) -> None:
     result = client.flush(timeout=20)
     if not result.complete:
         sys.stderr.write(f"{result} {client.stats()}\n")
+    client.close(timeout=20)  # it may be sending for others: a batch in flight at the exit would go again
     os._exit(0 if result.complete else 9)
 
 

@@ -364,7 +364,7 @@ def test_answers_are_cached_as_long_as_mparticle_says(server: Sandbox) -> None:
 
         def login() -> None:
             done = threading.Event()
-            client.login(IdentityRequest(customer_id="ada", on_success=lambda _result: done.set()))
+            client.login(IdentityRequest(customer_id="grace", on_success=lambda _result: done.set()))
             assert done.wait(5)
 
         login()
@@ -376,7 +376,7 @@ def test_answers_are_cached_as_long_as_mparticle_says(server: Sandbox) -> None:
         client.logout()
         login()
         assert len(server.idsync.requests) == 5
-        assert b"ada" not in json.dumps(client._state.identification.resolver._values.items()).encode()  # type: ignore[attr-defined]
+        assert b"grace" not in json.dumps(client._state.identification.resolver._values.items()).encode()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
