@@ -97,6 +97,7 @@ class Dispatcher:
         self._finishing = False
         self._requested = False
         self._ignore_backoff = False
+        self._only_full = False  # nothing was asked for: there is just enough for a full batch
         self._target = 0  # records before this id are due
         self._due: float | None = None  # monotonic time of the next spell of work, if one is planned
 
@@ -216,11 +217,13 @@ class Dispatcher:
     def _turn(self) -> None:
         """Sleep until there is something to do, and do it."""
         now = self._clock.monotonic()
-        if self._intake.urgent or self._requested or self.flushes.arrived:
+        if self._requested or self.flushes.arrived:
             self._due = now
         elif self._due is None and not self._intake.idle:
             self._due = now + self._options.flush_interval  # the first record since the last flush
-        if self._due is not None and self._due <= now:
+        due = self._due is not None and self._due <= now
+        if due or self._intake.urgent:
+            self._only_full = not due
             self._work()
             return
         # Only between spells of work: records go first.
@@ -274,14 +277,15 @@ class Dispatcher:
             self._stopping = self._stopping or self._finishing
 
     def _lie_down(self, now: float) -> None:
-        """Nothing is left that is due: sleep, unless a record came in the meantime."""
+        """Nothing is left that is due: sleep, unless a record came in the meantime or a batch is not yet full."""
+        planned = self._due if self._only_full else None
         self._due = None
         intake = self._intake
         intake.idle = True
         # In this order: a record that came before the flag went up is seen here, a later one sees the flag.
         if self._backlog.queued:
             intake.idle = False
-            self._due = now + self._options.flush_interval
+            self._due = now + self._options.flush_interval if planned is None else planned
 
     def _take_requests(self) -> None:
         self._intake.urgent = False
@@ -292,7 +296,7 @@ class Dispatcher:
         self.flushes.admit()
 
     def _drain(self) -> float | None:
-        """Send everything that was queued at the start, and full batches of what comes meanwhile.
+        """Send everything that is due, and full batches of what comes meanwhile: each request is precious.
 
         Returns:
             Seconds until the next request may go (infinite: until somebody wakes us); ``None`` if nothing is due.
@@ -317,15 +321,19 @@ class Dispatcher:
             sent_any = True
 
     def _is_full(self, totals: Totals) -> bool:
-        return totals.records >= self._options.max_batch_records or totals.bytes >= self._options.max_batch_bytes
+        options = self._options  # a queue that is smaller than a batch must not wait for one
+        return totals.records >= min(options.max_batch_records, options.max_records) or totals.bytes >= min(
+            options.max_batch_bytes, options.max_bytes
+        )
 
     def _admit(self) -> Totals:
         """Absorb what came in, and note what is due and what waiting callers mean by "everything"."""
-        asked = not self._target or self._requested or self.flushes.arrived
+        asked = self._requested or self.flushes.arrived or not (self._target or self._only_full)
         self._take_requests()
         totals = self._backlog.refresh()
         self.flushes.mean_everything_before(totals.next_id)
         if asked:
+            self._only_full = False
             self._target = totals.next_id
         self.flushes.end_settled()
         return totals

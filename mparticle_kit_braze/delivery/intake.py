@@ -241,8 +241,10 @@ class Intake:
             self._base[1] + room,
         )
         self._batch_at = (
-            self._base[0] + min(options.max_batch_records, max(1, options.max_records - self._queued[0])),
-            self._base[1] + min(options.max_batch_bytes, max(1, self._max_bytes - self._queued[1])),
+            self._base[0]
+            + min(_up_to(options.max_batch_records, self._queued[0]), max(1, options.max_records - self._queued[0])),
+            self._base[1]
+            + min(_up_to(options.max_batch_bytes, self._queued[1]), max(1, self._max_bytes - self._queued[1])),
         )
         self._count_mark = min(self._batch_at[0], self._full_at[0])
         self._bytes_mark = min(self._batch_at[1], self._full_at[1])
@@ -290,6 +292,11 @@ class Intake:
         self._write = None
         self._sink = None
         return journal if self._begun == self.count else None
+
+
+def _up_to(batch: int, queued: int) -> int:
+    """What fills the batch that the queue has begun; a whole one when there is one already, which has to wait."""
+    return batch - queued if queued < batch else batch
 
 
 def _cause(error: OSError | None) -> str:
