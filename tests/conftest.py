@@ -19,6 +19,9 @@ settings.register_profile("steady", deadline=None, derandomize=True, suppress_he
 settings.load_profile("steady")
 
 
+LONG = ("faults/", "delivery/test_processes.py", "upload_kit/test_faults.py", "inspector/test_browser.py", "examples")
+"""Many processes, time-outs, a browser: left out by ``pytest`` alone, run by ``pytest tests`` and by tox."""
+
 MEMORY = Path("/dev/shm")
 numbers = itertools.count()
 
@@ -27,6 +30,25 @@ def pytest_configure() -> None:
     """Keep the tests' files in memory where there is room: a slow disk is waited for thousands of times otherwise."""
     if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 1 << 30:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out of a run that names nothing, so that it takes less than two minutes; say so."""
+    if config.args_source is not config.ArgsSource.TESTPATHS or config.option.keyword or config.option.markexpr:
+        return
+    here = Path(__file__).parent
+    kept, long = [], []
+    for item in items:
+        name = item.path.relative_to(here).as_posix()
+        (long if name.startswith(LONG) or name.endswith("test_examples.py") else kept).append(item)
+    config.hook.pytest_deselected(items=long)
+    items[:] = kept
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name what is left out."""
+    left_out = config.args_source is config.ArgsSource.TESTPATHS
+    return f"without {', '.join(LONG)}: `pytest tests` runs these too" if left_out else None
 
 
 @pytest.fixture(autouse=True)
