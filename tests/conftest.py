@@ -37,7 +37,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.args_source is not config.ArgsSource.TESTPATHS or config.option.keyword or config.option.markexpr:
         return
     here = Path(__file__).parent
-    kept, long = [], []
+    kept: list[pytest.Item] = []
+    long: list[pytest.Item] = []
     for item in items:
         name = item.path.relative_to(here).as_posix()
         (long if name.startswith(LONG) or name.endswith("test_examples.py") else kept).append(item)
