@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -27,7 +28,13 @@ numbers = itertools.count()
 
 
 def pytest_configure() -> None:
-    """Keep the tests' files in memory where there is room: a slow disk is waited for thousands of times otherwise."""
+    """Take Ctrl-C as a terminal gives it; keep the tests' files in memory where there is room.
+
+    A shell has what it starts in the background ignore Ctrl-C, and so would every child. A slow disk would be waited for
+    thousands of times.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 1 << 30:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
