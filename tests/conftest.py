@@ -30,8 +30,8 @@ numbers = itertools.count()
 def pytest_configure() -> None:
     """Take Ctrl-C as a terminal gives it; keep the tests' files in memory where there is room.
 
-    A shell has what it starts in the background ignore Ctrl-C, and so would every child. A slow disk would be waited for
-    thousands of times.
+    A shell has what it starts in the background ignore Ctrl-C, and so would every child. A slow disk would be waited
+    for thousands of times.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
