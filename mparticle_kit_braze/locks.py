@@ -58,13 +58,13 @@ _locks: dict[int, weakref.ref[ForkSafeLock]] = {}
 """All there are: the interpreter's hooks for forks cannot be taken back, so there is one for all."""
 
 
-importing = ForkSafeLock()
+importing: ForkSafeLock = ForkSafeLock()
 """Held while a module is imported in the middle of a call.
 
 A fork waits for it: a child forked in the middle of another thread's import would wait for that module for ever.
 """
 
-importing_http = ForkSafeLock()
+importing_http: ForkSafeLock = ForkSafeLock()
 """The same for the HTTP library, which takes its time: a call that needs something small must not wait for it."""
 
 

@@ -226,6 +226,8 @@ class Intake:
         self._queued = queued
         self._max_bytes = max_bytes
         self._set_marks()
+        if self.count >= self._batch_at[0] or self.bytes >= self._batch_at[1]:
+            self.urgent = True  # what came during the absorption has passed the mark already; perhaps nothing follows
         if was_full and not self._full:
             self._reporter.recovered("record_dropped", "There is room in the queue again", key="queue_full")
 

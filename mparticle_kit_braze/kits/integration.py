@@ -26,7 +26,7 @@ class IntegrationAttributes:
     def __init__(self, values: KeyValues | None = None) -> None:
         self._values = values
         self._known: dict[str, dict[str, str]] = {}
-        self.changes = 0
+        self.changes: int = 0
         for key, attributes in {} if values is None else values.items(PREFIX).items():
             if isinstance(attributes, dict):
                 self._known[key.removeprefix(PREFIX)] = attributes
