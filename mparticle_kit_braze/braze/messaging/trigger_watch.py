@@ -72,8 +72,9 @@ class TriggerWatch:
         """The trigger that fires for this, if one does now."""
         if self._fetching:
             with self._lock.held:
-                self._pending = [*self._pending[-MAX_PENDING:], (occurrence, event)]
-            return None
+                if self._fetching:  # the answer may have come between the two looks
+                    self._pending = [*self._pending[-MAX_PENDING:], (occurrence, event)]
+                    return None
         if not self._held().concerns(occurrence.kind, occurrence.subject):
             return None
         return self._fire(occurrence, event)
