@@ -304,10 +304,11 @@ class Dispatcher:
         self._target = 0
         sent_any = False
         while True:
+            was_paused = self._courier.paused
             totals = self._admit()
             records = self._courier.next_batch() if totals.records else []
-            if self._backlog.is_stale:
-                continue
+            if self._backlog.is_stale or (was_paused and not self._courier.paused):
+                continue  # whatever came before the pause ended is to go in one
             if not records:
                 if sent_any:
                     self._backlog.compact()
