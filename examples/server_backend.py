@@ -43,13 +43,13 @@ def with_flask(client: MParticle) -> WSGIApplication:
     flask = importlib.import_module("flask")  # in an app of yours: import flask
     app = flask.Flask(__name__)
 
-    @app.get("/checkout")  # type: ignore[untyped-decorator]
+    @app.get("/checkout")  # type: ignore[untyped-decorator]  # Flask may be absent
     def checkout() -> tuple[str, int]:
         check_out(client, flask.request.args["name"])
         return "", 204
 
     app.wsgi_app = UserScopeWSGI(app.wsgi_app, client, who)
-    return app  # type: ignore[no-any-return]
+    return app  # type: ignore[no-any-return]  # Flask may be absent
 
 
 def without_flask(client: MParticle) -> WSGIApplication:

@@ -116,7 +116,7 @@ def fits(configuration: KitConfiguration, name: str, factory: type[Kit] | KitFac
 def make(factory: type[Kit] | KitFactory, configuration: KitConfiguration) -> Kit:
     """The kit; :raises ConfigurationError: if it is none."""
     is_class = isinstance(factory, type) and issubclass(factory, Kit)
-    kit = factory.from_configuration(configuration) if is_class else factory(configuration)  # type: ignore[union-attr, call-arg]
+    kit = factory.from_configuration(configuration) if is_class else factory(configuration)  # type: ignore[union-attr, call-arg]  # is_class says which
     if not isinstance(kit, Kit):
         raise ConfigurationError(f"a kit's entry point must make a Kit, not {describe(kit)}")
     return kit

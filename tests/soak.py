@@ -242,7 +242,7 @@ def arrivals(sandbox: Sandbox) -> list[int]:
             arrived.extend(ids_of_request(request))
         remember(request)
 
-    sandbox._recorder.add = add  # type: ignore[method-assign]
+    sandbox._recorder.add = add  # type: ignore[method-assign]  # counts what the sandbox records
     return arrived
 
 

@@ -228,7 +228,7 @@ WRONG_CALLS: dict[str, Callable[[Any], object]] = {
         CommerceEvent(product_action=ProductAction.PURCHASE, products=[Product("Tea", "", 4.5)])
     ),
     "product-sku-none": lambda client: client.log_commerce_event(
-        CommerceEvent(product_action=ProductAction.PURCHASE, products=[Product("Tea", None, 4.5)])  # type: ignore[arg-type]
+        CommerceEvent(product_action=ProductAction.PURCHASE, products=[Product("Tea", None, 4.5)])  # type: ignore[arg-type]  # wrong on purpose
     ),
     "negative-quantity": lambda client: client.log_commerce_event(
         CommerceEvent(product_action=ProductAction.PURCHASE, products=[Product("Tea", "SKU-1", 4.5, quantity=-1)])

@@ -44,7 +44,7 @@ class ManyUsersCalls(ClientCore):
         self._refuses_when_closed()
         if isinstance(request, IdentityRequest):
             request = request.identities
-        users = self._kits.for_user(IdentityRequest(request, **identities).identities, mpid)  # type: ignore[arg-type]
+        users = self._kits.for_user(IdentityRequest(request, **identities).identities, mpid)  # type: ignore[arg-type]  # names that are none raise
         if not users:
             raise ConfigurationError("no running kit serves many users; add a BrazeServerKit")
         return UserHandle(users, self._reporter, self._refuses_when_closed)

@@ -36,7 +36,7 @@ host would leave the dispatcher hardly any time.
 """
 
 INSERTS = tuple(
-    (rows, f"INSERT INTO records VALUES {', '.join(['(?, ?, ?)'] * rows)}")  # noqa: S608
+    (rows, f"INSERT INTO records VALUES {', '.join(['(?, ?, ?)'] * rows)}")  # noqa: S608  # only question marks are put in
     for rows in (ROWS, 64, 16, 4, 1)
 )
 """How many rows a statement inserts, and the statement: any number is made up of these in a few steps."""

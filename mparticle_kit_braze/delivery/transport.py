@@ -122,7 +122,7 @@ def open_adapter() -> HTTPAdapter:
 
 def find_place(url: str) -> _Place:
     """Prepare all of a request to a URL that is the same each time."""
-    import requests  # noqa: PLC0415
+    import requests  # noqa: PLC0415  # see the module's docstring
 
     with requests.Session() as session:
         settings = session.merge_environment_settings(url, {}, True, None, None)
@@ -132,7 +132,7 @@ def find_place(url: str) -> _Place:
 
 def classify(error: BaseException) -> str:
     """One word for why there was no answer."""
-    import requests  # noqa: PLC0415
+    import requests  # noqa: PLC0415  # see the module's docstring
 
     kinds: tuple[tuple[type[BaseException], str], ...] = (
         (requests.exceptions.Timeout, "timeout"),

@@ -227,7 +227,7 @@ class BrazeServerKit(Kit):
         """A scalar attribute of the current user."""
         self._for_current().set_attribute(key, value)
 
-    def on_user_attribute_list_set(self, user: User | None, key: str, values: Sequence[Any]) -> None:  # noqa: ARG002
+    def on_user_attribute_list_set(self, user: User | None, key: str, values: Sequence[Any]) -> None:  # noqa: ARG002  # the contract names it
         """A list attribute of the current user."""
         self._for_current().set_attribute(key, list(values))
 
@@ -245,7 +245,7 @@ class BrazeServerKit(Kit):
         """An increment for the current user."""
         self._for_current().increment(key, by)
 
-    def on_user_attribute_removed(self, user: User | None, key: str, *, was_set: bool) -> None:  # noqa: ARG002
+    def on_user_attribute_removed(self, user: User | None, key: str, *, was_set: bool) -> None:  # noqa: ARG002  # the contract names it
         """A removal for the current user."""
         self._for_current().set_attribute(key, None)
 

@@ -66,7 +66,7 @@ def test_accepted(given: str | None, base: str) -> None:
 def test_refused(given: object) -> None:
     """Anything else is a configuration error that says what is accepted."""
     with pytest.raises(ConfigurationError, match="It takes"):
-        resolve_endpoint(given)  # type: ignore[arg-type]
+        resolve_endpoint(given)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_secrets_are_not_repeated() -> None:

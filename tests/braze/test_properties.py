@@ -142,7 +142,7 @@ def test_encoders_agree(properties: dict[str, Any]) -> None:
         (datetime(2020, 1, 2, 3, 4, 5, 678_900), "2020-01-02T03:04:05"),  # noqa: DTZ001 - naive is UTC
         (datetime(2020, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=-2))), "2020-01-02T05:04:05"),
         (date(2020, 1, 2), "2020-01-02T00:00:00"),
-        (datetime(12, 1, 2), "0012-01-02T00:00:00"),  # noqa: DTZ001
+        (datetime(12, 1, 2), "0012-01-02T00:00:00"),  # noqa: DTZ001  # naive on purpose
         ([math.nan, 2**64, {"d": date(2020, 1, 2)}], [None, None, {"d": "2020-01-02T00:00:00"}]),
         ("lone \ud800 and paired \ud83d\ude00", "lone \ufffd and paired \U0001f600"),
     ],

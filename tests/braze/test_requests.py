@@ -261,7 +261,7 @@ def test_signatures(authenticated: Client, make_client: Callable[..., Client]) -
     client.braze.change_user("u1", "sig-1")
     assert client.braze.set_sdk_authentication_signature("sig-2")
     assert not client.braze.set_sdk_authentication_signature("")
-    assert not client.braze.set_sdk_authentication_signature(5)  # type: ignore[arg-type]
+    assert not client.braze.set_sdk_authentication_signature(5)  # type: ignore[arg-type]  # wrong on purpose
     assert client.delivery.resumed == 3  # once for the change of user
     again = make_client(sdk_authentication=True)
     again.braze.log_custom_event("e")

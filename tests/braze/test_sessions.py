@@ -131,7 +131,7 @@ def test_a_change_of_user_without_a_session_only_begins_one(client: Client) -> N
 def test_an_unusable_user_id_is_ignored(client: Client, ignored: object) -> None:
     """The user stays, with a report."""
     client.braze.change_user("u1")
-    client.braze.change_user(ignored)  # type: ignore[arg-type]
+    client.braze.change_user(ignored)  # type: ignore[arg-type]  # wrong on purpose
     assert client.braze.user_id == "u1"
     assert len(client.refusals()) == 1
 
@@ -189,7 +189,7 @@ def _with_activity(at: float) -> Callable[..., None]:
     original = ListDelivery.__init__
 
     def initialise(self: ListDelivery, *arguments: object, **settings: object) -> None:
-        original(self, *arguments, **settings)  # type: ignore[arg-type]
+        original(self, *arguments, **settings)  # type: ignore[arg-type]  # passed on as they come
         self.last_activity = at
 
     return initialise

@@ -77,7 +77,7 @@ class RecordedKit(BrazeKit):
     @property
     def calls(self) -> list[Call]:
         """What Braze was told so far."""
-        return self.braze.calls  # type: ignore[attr-defined,no-any-return]
+        return self.braze.calls  # type: ignore[attr-defined,no-any-return]  # not in the type, there at run time
 
 
 class Problems(list[Problem]):
@@ -111,6 +111,6 @@ def start(kit: BrazeKit, current: Any = None) -> Problems:
 
 def started(profile: str = "native", **settings: Any) -> RecordedKit:
     """A started kit of that profile."""
-    kit = RecordedKit("key", "127.0.0.1", profile=profile, **settings)  # type: ignore[arg-type]
+    kit = RecordedKit("key", "127.0.0.1", profile=profile, **settings)  # type: ignore[arg-type]  # any setting by name
     start(kit)
     return kit

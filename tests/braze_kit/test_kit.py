@@ -43,7 +43,7 @@ def test_starting_again_keeps_the_client() -> None:
 
 def test_session_opens_at_start_where_the_platform_does() -> None:
     """The native profile leaves it to the first event, which costs nothing for a script that logs none."""
-    assert [started(profile).braze.sessions for profile in PROFILES] == [0, 1, 1, 1]  # type: ignore[attr-defined]
+    assert [started(profile).braze.sessions for profile in PROFILES] == [0, 1, 1, 1]  # type: ignore[attr-defined]  # the recording stands in for it
 
 
 def test_soft_push_event_is_logged_at_start() -> None:
@@ -62,7 +62,7 @@ def identified(profile: str, requested: dict[IdentityType, str | None], current:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_user_at_start_becomes_brazes(profile: str) -> None:
     """User id first, then the email."""
-    kit = RecordedKit("key", profile=profile, email_identification_type="Email")  # type: ignore[arg-type]
+    kit = RecordedKit("key", profile=profile, email_identification_type="Email")  # type: ignore[arg-type]  # profiles by name
     start(kit, user(customer_id="c1", email="a@b.co"))
     assert kit.calls == [("change_user", "c1"), ("set_email", "a@b.co")]
 
@@ -109,7 +109,7 @@ def test_email_never_goes_to_the_previous_user() -> None:
 )
 def test_consent_at_start_and_on_change(profile: str, keys: list[str]) -> None:
     """Mapped purposes with an answer; one target a purpose on Android."""
-    kit = RecordedKit("key", profile=profile, consent_mapping=CONSENT)  # type: ignore[arg-type]
+    kit = RecordedKit("key", profile=profile, consent_mapping=CONSENT)  # type: ignore[arg-type]  # profiles by name
     current = user()
     current.consent = ConsentState(gdpr={"ads": GDPRConsent(True), "other": GDPRConsent(True)})
     start(kit, current)
@@ -144,7 +144,7 @@ def test_new_configuration_is_taken_while_running() -> None:
     assert kit.braze is braze
     assert kit.settings.forward_screen_views
     kit.on_configuration_updated(KitConfiguration(kit_id=28, settings={"apiKey": "key", "cluster": "EU-01"}))
-    assert braze.calls == [("close", 0)]  # type: ignore[attr-defined]
+    assert braze.calls == [("close", 0)]  # type: ignore[attr-defined]  # the recording stands in for it
     assert kit.braze is not braze
 
 

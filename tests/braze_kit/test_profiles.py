@@ -18,14 +18,14 @@ YEAR = dt.datetime.now(dt.timezone.utc).year
 def configured(profile: str, **configuration: Any) -> tuple[RecordedKit, Problems]:
     """A started kit with a configuration of its own, and the problems it reports."""
     settings = {"apiKey": "key", "forwardScreenViews": "True", **configuration.pop("settings", {})}
-    kit = RecordedKit.from_configuration({"id": 28, "as": settings, **configuration}, profile=profile)  # type: ignore[arg-type]
+    kit = RecordedKit.from_configuration({"id": 28, "as": settings, **configuration}, profile=profile)  # type: ignore[arg-type]  # profiles by name
     problems = start(kit)
     return kit, problems
 
 
 def attribute(profile: str, key: str, value: Any, **settings: Any) -> tuple[list[Any], list[str]]:
     """What setting one attribute comes to: the calls and the problems."""
-    kit = RecordedKit("key", profile=profile, **settings)  # type: ignore[arg-type]
+    kit = RecordedKit("key", profile=profile, **settings)  # type: ignore[arg-type]  # any setting by name
     problems = start(kit)
     if isinstance(value, list):
         kit.on_user_attribute_list_set(None, key, value)

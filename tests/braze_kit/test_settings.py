@@ -57,7 +57,7 @@ VALUES: dict[str, tuple[str, Any, Any]] = {
 
 def configured(profile: str = "native", **settings: Any) -> Settings:
     """The settings of a kit configured the mParticle way."""
-    return BrazeKit.from_configuration({"id": 28, "as": {"apiKey": "key", **settings}}, profile=profile).settings  # type: ignore[arg-type]
+    return BrazeKit.from_configuration({"id": 28, "as": {"apiKey": "key", **settings}}, profile=profile).settings  # type: ignore[arg-type]  # profiles by name
 
 
 def test_every_setting_is_covered_here() -> None:
@@ -71,7 +71,7 @@ def test_setting_is_read_by_both_names(name: str, profile: str) -> None:
     """MParticle's text and the Python value come to the same."""
     text, value, expected = VALUES[name]
     assert getattr(configured(profile, **{SETTING_NAMES[name]: text}), name) == expected
-    kit = BrazeKit("key", profile=profile, **{name: value})  # type: ignore[arg-type]
+    kit = BrazeKit("key", profile=profile, **{name: value})  # type: ignore[arg-type]  # any setting by name
     assert getattr(kit.settings, name) == expected
 
 
@@ -259,14 +259,14 @@ def test_wrong_endpoint_in_code_is_told_at_once() -> None:
     with pytest.raises(ConfigurationError, match="endpoint"):
         BrazeKit("key", "https://x.com/?query")
     with pytest.raises(ConfigurationError, match="profile takes one of 'native'"):
-        BrazeKit("key", profile="windows")  # type: ignore[arg-type]
+        BrazeKit("key", profile="windows")  # type: ignore[arg-type]  # wrong on purpose
 
 
 # -- what is unknown, malformed, or of no use here ----------------------------------------------------------------
 def test_unknown_setting_is_reported_at_start() -> None:
     """By either way of making the kit; it is no error."""
     for kit in (
-        RecordedKit("key", colour="red"),  # type: ignore[call-arg]
+        RecordedKit("key", colour="red"),  # type: ignore[call-arg]  # wrong on purpose
         RecordedKit.from_configuration(
             {"id": 28, "as": {"apiKey": "key", "colour": "red", "safariWebsitePushId": "x"}}
         ),

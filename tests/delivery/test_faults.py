@@ -121,7 +121,7 @@ def test_no_stray_headers_leave(make: Make, server: Server, monkeypatch: pytest.
     monkeypatch.setenv("NETRC", str(netrc))
     seen: list[Any] = []
     handler = server._http.RequestHandlerClass
-    original = handler.do_POST  # type: ignore[attr-defined]
+    original = handler.do_POST  # type: ignore[attr-defined]  # http.server finds it by name
 
     def look(request: Any) -> None:
         seen.append(dict(request.headers))

@@ -25,7 +25,7 @@ def say(text: str) -> None:
 
 def make(url: str, directory: str, **settings: float) -> Delivery:
     storage = Storage.open(directory, Reporter())
-    return Delivery(JsonDestination(url), storage=storage, options=DeliveryOptions(**settings))  # type: ignore[arg-type]
+    return Delivery(JsonDestination(url), storage=storage, options=DeliveryOptions(**settings))  # type: ignore[arg-type]  # settings come as JSON
 
 
 def endless(url: str, directory: str, prefix: str) -> None:
@@ -125,7 +125,7 @@ def processes(url: str, directory: str, method: str) -> None:
     delivery.append("e", b'{"n": 0}')
     handed = delivery if method == "fork" else None
     children = [
-        context.Process(target=_pool_target, args=(handed, url, directory, number))  # type: ignore[attr-defined]
+        context.Process(target=_pool_target, args=(handed, url, directory, number))  # type: ignore[attr-defined]  # contexts differ by start method
         for number in (1, 2, 3)
     ]
     for child in children:

@@ -120,7 +120,7 @@ def test_unusable_directory_falls_back_to_memory(tmp_path: Path, reporter: Repor
 def test_wrong_location_raises(location: object, reporter: Reporter) -> None:
     """A location that is no path is a wrong call."""
     with pytest.raises(InvalidArgumentError):
-        Storage.open(location, reporter)  # type: ignore[arg-type]
+        Storage.open(location, reporter)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".", "..", "x" * 300, "é\udc80", "con:"])

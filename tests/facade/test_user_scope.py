@@ -222,7 +222,7 @@ def test_a_function_that_fails_is_nobody(client: MParticle, sandbox: Sandbox, pr
         raise RuntimeError("secret")
 
     for ask in (logs_itself, lambda: {"shoe_size": "42"}, lambda: 42):
-        with client.user_scope(ask):  # type: ignore[arg-type]
+        with client.user_scope(ask):  # type: ignore[arg-type]  # wrong on purpose
             client.log_event("Event")
     sandbox.assert_no_event()
     failures = [problem for problem in problems if problem.code == "callback_failed"]

@@ -157,12 +157,12 @@ def test_consent_comes_back_from_json(gdpr: dict[str, GDPRConsent], ccpa: CCPACo
     "make",
     [
         lambda: GDPRConsent("yes"),  # type: ignore[arg-type]  # the point; likewise below
-        lambda: GDPRConsent(True, "now"),  # type: ignore[arg-type]
-        lambda: CCPAConsent(True, document=3),  # type: ignore[arg-type]
+        lambda: GDPRConsent(True, "now"),  # type: ignore[arg-type]  # wrong on purpose
+        lambda: CCPAConsent(True, document=3),  # type: ignore[arg-type]  # wrong on purpose
         lambda: ConsentState({"": GDPRConsent(True)}),
-        lambda: ConsentState({"x": True}),  # type: ignore[dict-item]
-        lambda: ConsentState([]),  # type: ignore[arg-type]
-        lambda: ConsentState(ccpa=GDPRConsent(True)),  # type: ignore[arg-type]
+        lambda: ConsentState({"x": True}),  # type: ignore[dict-item]  # wrong on purpose
+        lambda: ConsentState([]),  # type: ignore[arg-type]  # wrong on purpose
+        lambda: ConsentState(ccpa=GDPRConsent(True)),  # type: ignore[arg-type]  # wrong on purpose
     ],
 )
 def test_wrong_consent_raises(make: Any) -> None:

@@ -53,7 +53,7 @@ def run(main: Callable[[], object]) -> None:
 
     async def watched() -> None:
         asyncio.get_running_loop().slow_callback_duration = SLOW
-        await main()  # type: ignore[misc]
+        await main()  # type: ignore[misc]  # typed as any function
 
     asyncio.run(watched(), debug=True)
 

@@ -230,7 +230,7 @@ def test_callbacks_that_raise(sandbox: Sandbox, state: Path, error: type[BaseExc
         for number in range(4):
             log(client, [number])
             client.flush(timeout=20)
-            assert sandbox.wait_for(lambda: ids(sandbox) == list(range(number + 1)), 20)  # noqa: B023
+            assert sandbox.wait_for(lambda: ids(sandbox) == list(range(number + 1)), 20)  # noqa: B023  # called before the next round
 
 
 # -- logging --------------------------------------------------------------------------------------------------------

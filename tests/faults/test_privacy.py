@@ -68,7 +68,7 @@ def use_and_fail(client: MParticle, sandbox: Sandbox) -> None:
     client.flush(timeout=5)
     for wrong in ("", 7, None):
         with contextlib.suppress(MParticleError):
-            client.log_event(wrong)  # type: ignore[arg-type]
+            client.log_event(wrong)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_logs_tell_no_secrets(

@@ -127,7 +127,7 @@ def exits_with(url: str, directory: str, how: str) -> None:
             def __del__(self) -> None:
                 log(self.client, [10])
 
-        sys.late = Late(client)  # type: ignore[attr-defined]
+        sys.late = Late(client)  # type: ignore[attr-defined]  # a place that outlives this module
 
 
 def flush_and_leave(client: MParticle) -> None:
@@ -277,8 +277,8 @@ def in_child(client: MParticle, number: int) -> None:
 
 def in_new_child(url: str, directory: str, number: int) -> None:
     """What a child that inherits nothing does: it makes a client and ends without closing it."""
-    in_new_child.client = client_on(url, directory, exit_timeout=20)  # type: ignore[attr-defined]
-    log(in_new_child.client, [number])  # type: ignore[attr-defined]
+    in_new_child.client = client_on(url, directory, exit_timeout=20)  # type: ignore[attr-defined]  # kept on the function, for the child
+    log(in_new_child.client, [number])  # type: ignore[attr-defined]  # kept on the function, for the child
 
 
 def processes(url: str, directory: str, method: Any) -> None:

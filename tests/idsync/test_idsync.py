@@ -376,7 +376,7 @@ def test_answers_are_cached_as_long_as_mparticle_says(server: Sandbox) -> None:
         client.logout()
         login()
         assert len(server.idsync.requests) == 5
-        assert b"grace" not in json.dumps(client._state.identification.resolver._values.items()).encode()  # type: ignore[attr-defined]
+        assert b"grace" not in json.dumps(client._state.identification.resolver._values.items()).encode()  # type: ignore[attr-defined]  # the resolver is known here
 
 
 @pytest.mark.parametrize(

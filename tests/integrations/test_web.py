@@ -174,7 +174,7 @@ def test_django_middleware_for_sync_and_async(client: MParticle, sandbox: Sandbo
         return "response"
 
     middleware = user_scope_for_django(client, who)
-    assert (middleware.sync_capable, middleware.async_capable) == (True, True)  # type: ignore[attr-defined]
+    assert (middleware.sync_capable, middleware.async_capable) == (True, True)  # type: ignore[attr-defined]  # Django reads them off the function
     assert middleware(view)(Request(None)) == "response"
     assert asyncio.run(middleware(async_view)(Request(None))) == "response"
     client.log_event("Outside")
@@ -199,13 +199,13 @@ def test_with_flask(client: MParticle, sandbox: Sandbox) -> None:
     app = flask.Flask("shop")
     app.secret_key = "secret"
 
-    @app.get("/login/<name>")  # type: ignore[untyped-decorator]
+    @app.get("/login/<name>")  # type: ignore[untyped-decorator]  # the framework may be absent
     def login(name: str) -> str:
         flask.session["user"] = name
         client.log_event("Login")
         return "ok"
 
-    @app.get("/song")  # type: ignore[untyped-decorator]
+    @app.get("/song")  # type: ignore[untyped-decorator]  # the framework may be absent
     def song() -> Any:
         def pieces() -> Iterator[str]:
             client.log_event("Streamed Song")
@@ -236,13 +236,13 @@ def test_with_fastapi(client: MParticle, sandbox: Sandbox) -> None:
         who=lambda scope: {"customer_id": dict(scope["headers"])[b"x-user"].decode()},
     )
 
-    @app.get("/async")  # type: ignore[untyped-decorator]
+    @app.get("/async")  # type: ignore[untyped-decorator]  # the framework may be absent
     async def async_view() -> Any:
         client.log_event("Async View")
         task = starlette.BackgroundTask(client.log_event, "Background")
         return fastapi.Response("ok", background=task)
 
-    @app.get("/sync")  # type: ignore[untyped-decorator]
+    @app.get("/sync")  # type: ignore[untyped-decorator]  # the framework may be absent
     def sync_view() -> str:
         client.log_event("Sync View")
         return "ok"

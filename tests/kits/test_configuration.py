@@ -175,7 +175,7 @@ def test_errors_name_the_key(entry: dict[str, Any], key: str) -> None:
 def test_what_is_no_object_is_refused(source: object) -> None:
     """Only a JSON object, or its text, is a configuration."""
     with pytest.raises(ConfigurationError):
-        KitConfiguration.from_json(source)  # type: ignore[arg-type]
+        KitConfiguration.from_json(source)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize(

@@ -346,10 +346,10 @@ def test_malformed_plans_are_refused(plan: Any, where: str) -> None:
 def test_wrong_settings_are_refused() -> None:
     """A plan must be read first, and a version be a number that mParticle knows."""
     with pytest.raises(ConfigurationError, match="data_plan"):
-        MParticle([RecordingKit()], storage=":memory:", data_plan=PLAN)  # type: ignore[arg-type]
+        MParticle([RecordingKit()], storage=":memory:", data_plan=PLAN)  # type: ignore[arg-type]  # wrong on purpose
     for wrong in ({"plan_id": ""}, {"plan_version": 1}, *({"plan_id": "p", "plan_version": v} for v in (0, 1001, "1"))):
         with pytest.raises(ConfigurationError, match="plan_"):
-            RemoteConfiguration("k", **wrong)  # type: ignore[arg-type]
+            RemoteConfiguration("k", **wrong)  # type: ignore[arg-type]  # wrong on purpose
 
 
 KEYS = st.sampled_from(

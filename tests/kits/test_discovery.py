@@ -113,7 +113,7 @@ def test_another_kit_may_take_the_number_of_the_braze_kit() -> None:
 def test_a_factory_must_make_a_kit() -> None:
     """A function that returns something else is a mistake of configuration, as is a list without a known kit."""
     with pytest.raises(ConfigurationError, match="must make a Kit"):
-        create_kits([KitConfiguration(name="x")], kits={"x": lambda _configuration: 5})  # type: ignore[dict-item, return-value]
+        create_kits([KitConfiguration(name="x")], kits={"x": lambda _configuration: 5})  # type: ignore[dict-item, return-value]  # wrong on purpose
     with pytest.raises(ConfigurationError, match="at least one kit"):
         MParticle.from_configuration([{"id": 999}], storage=":memory:")
 

@@ -46,8 +46,8 @@ class FailsLater(RecordingKit):
         """Raise."""
         raise RuntimeError("secret@example.com")
 
-    log_screen = log_commerce_event = on_user_attribute_set = on_identity_completed = log_event  # type: ignore[assignment]
-    on_consent_changed = on_opt_out = on_push_token = flush = close = clear = stats = log_event  # type: ignore[assignment]
+    log_screen = log_commerce_event = on_user_attribute_set = on_identity_completed = log_event  # type: ignore[assignment]  # one stands for all callbacks
+    on_consent_changed = on_opt_out = on_push_token = flush = close = clear = stats = log_event  # type: ignore[assignment]  # one stands for all callbacks
 
 
 class ScalarsOnly(Kit):
@@ -118,7 +118,7 @@ def test_integration_attributes_are_kept_until_the_kit_stops(tmp_path: Path) -> 
     with MParticle([kit], storage=tmp_path):
         kit.contexts[0].integration.set(28, {"device": "d-1"})
         with pytest.raises(InvalidArgumentError, match="integration"):
-            kit.contexts[0].integration.set(28, {"device": 5})  # type: ignore[dict-item]
+            kit.contexts[0].integration.set(28, {"device": 5})  # type: ignore[dict-item]  # wrong on purpose
     again = RecordingKit()
     with MParticle([again], storage=tmp_path) as client:
         assert again.contexts[0].integration.all() == {"28": {"device": "d-1"}}

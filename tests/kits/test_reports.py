@@ -180,7 +180,7 @@ def test_a_listener_that_raises_harms_nobody() -> None:
         client.remove_forwarding_listener(raises)
         song(client)
         with pytest.raises(InvalidArgumentError, match="listener"):
-            client.add_forwarding_listener(None)  # type: ignore[arg-type]
+            client.add_forwarding_listener(None)  # type: ignore[arg-type]  # wrong on purpose
     assert len(kit.of("log_event")) == len(heard) == 2
     assert [problem.code for problem in problems] == ["listener_failed"]
 

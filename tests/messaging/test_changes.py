@@ -133,7 +133,7 @@ def test_who_is_refused_hears_of_it(lab: Lab) -> None:
     ]
     for number, ask in enumerate(calls, start=1):
         assert not ask(told.append)
-        lab.until(lambda number=number: told == [False] * number)  # type: ignore[misc]
+        lab.until(lambda number=number: told == [False] * number)  # type: ignore[misc]  # mypy infers no lambda with a default
     lab.sandbox.configure(
         feature_flags={"enabled": True, "refresh_rate_limit": 60},
         content_cards={"enabled": True, "rate_limit": {"capacity": 1, "refill_rate": 60}},
@@ -421,7 +421,7 @@ def test_a_held_sync_goes_with_the_signature_its_failure_brought(lab: Lab) -> No
     lab.until(lambda: done == [False])
     for count in (2, 3):  # requests go in order: a third one for cards would be made before the second of these
         assert braze.feature_flags.refresh(done.append)
-        lab.until(lambda count=count: len(done) == count)  # type: ignore[misc]
+        lab.until(lambda count=count: len(done) == count)  # type: ignore[misc]  # mypy infers no lambda with a default
     sent = [one.headers["X-Braze-Auth-Signature"] for one in lab.requests("content_cards/sync")]
     assert sent == ["first", "second"]
     lab.sandbox.fault = None

@@ -70,7 +70,7 @@ def oracle(comparator: object, declared: object, wanted: Any, value: Any) -> boo
         return not oracle(1, declared, wanted, value)
     if comparator in (3, 4, 5, 6):
         if kind == "date" and kind_of(wanted) == "number":
-            return {  # type: ignore[no-any-return]
+            return {  # type: ignore[no-any-return]  # values are Any by nature
                 3: seconds > wanted,
                 5: seconds < wanted,
                 4: seconds >= NOW - wanted,

@@ -121,7 +121,7 @@ def test_malformed_answers(lab: Lab, body: object) -> None:
         braze.feature_flags.refresh(done.append)
         braze.banners.request_refresh(["p1"], done.append)
         braze.flush(5)
-        lab.until(lambda asked=round_ + 1: len(done) == 3 * asked)  # type: ignore[misc]
+        lab.until(lambda asked=round_ + 1: len(done) == 3 * asked)  # type: ignore[misc]  # mypy infers no lambda with a default
         for listing in (braze.content_cards.cards, braze.feature_flags.all, braze.banners.all):
             assert isinstance(listing, tuple)
         for flag in braze.feature_flags.all:
@@ -237,7 +237,7 @@ def test_damaged_storage_is_survived(lab: Lab) -> None:
             done: list[bool] = []
             assert braze.content_cards.request_refresh(done.append)
             assert braze.banners.request_refresh(["p1"], done.append)
-            lab.until(lambda done=done: done == [True, True])  # type: ignore[misc]
+            lab.until(lambda done=done: done == [True, True])  # type: ignore[misc]  # mypy infers no lambda with a default
             assert braze.content_cards.log_impressions(braze.content_cards.cards)
             braze.flush(5)
         values = braze._messaging.loaded._context.values

@@ -283,7 +283,7 @@ def test_token_bucket_is_shared(lab: Lab, sandbox: Sandbox) -> None:
     done: list[bool] = []
     for count in range(1, 11):  # the first data request was free
         assert braze.content_cards.request_refresh(done.append)
-        lab.until(lambda count=count: len(done) == count)  # type: ignore[misc]
+        lab.until(lambda count=count: len(done) == count)  # type: ignore[misc]  # mypy infers no lambda with a default
     told = [one.headers.get("X-Braze-Req-Tokens-Remaining") for one in lab.requests("content_cards/sync")]
     assert told == ["9", "8", "7", "6", "5", "4", "3", "2", "1", "0"]
     braze.content_cards.request_refresh(done.append)
@@ -310,7 +310,7 @@ def test_endpoint_override(lab: Lab) -> None:
     done: list[bool] = []
     for count in range(1, 4):
         braze.content_cards.request_refresh(done.append)
-        lab.until(lambda count=count: len(done) == count)  # type: ignore[misc]
+        lab.until(lambda count=count: len(done) == count)  # type: ignore[misc]  # mypy infers no lambda with a default
     assert done == [True, True, False]
     assert len(lab.requests("content_cards/sync")) == 2
 
@@ -324,7 +324,7 @@ def test_card_rate_limit(lab: Lab) -> None:
     done: list[bool] = []
     for count in (1, 2):
         assert braze.content_cards.request_refresh(done.append)
-        lab.until(lambda count=count: len(done) == count)  # type: ignore[misc]
+        lab.until(lambda count=count: len(done) == count)  # type: ignore[misc]  # mypy infers no lambda with a default
     assert not braze.content_cards.request_refresh()
     lab.clock.advance(10)
     assert braze.content_cards.request_refresh()

@@ -83,7 +83,7 @@ def test_modal_message() -> None:
         (1, "Go", ClickAction.URI, "https://x"),
     ]
     with pytest.raises(FrozenInstanceError):
-        message.header = "other"  # type: ignore[misc]
+        message.header = "other"  # type: ignore[misc]  # wrong on purpose: it is frozen
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_aliases_are_checked(sandbox: Sandbox) -> None:
         {"request_id": "5"},
         {"environment": "staging"},
         {"client_sdk": {"platform": "other"}},
-        {"client_sdk": {**ENVELOPE["client_sdk"], "platform": "toaster"}},  # type: ignore[dict-item]
+        {"client_sdk": {**ENVELOPE["client_sdk"], "platform": "toaster"}},  # type: ignore[dict-item]  # the model is a plain dict
         {"request_timestamp_ms": "now"},
         {"previous_mpid": 5},
         {"known_identities": {}},
@@ -241,7 +241,7 @@ def test_forms_paths_and_keys_of_configurations(sandbox: Sandbox) -> None:
         assert ask(sandbox, "GET", path, headers=headers)[0] == expected, path
     assert ask(sandbox, "GET", "/JS/v2/plain/config?env=0")[1] == {"kitConfigs": [{"name": "Braze"}]}
     with pytest.raises(ValueError, match="form"):
-        sandbox.set_configuration([], form="desktop")  # type: ignore[arg-type]
+        sandbox.set_configuration([], form="desktop")  # type: ignore[arg-type]  # wrong on purpose
 
 
 # -- uploads --------------------------------------------------------------------------------------------------------
@@ -284,8 +284,8 @@ def test_batches_are_taken_in_once(sandbox: Sandbox) -> None:
         [{**BATCH, "consent_state": {"ccpa": {"sale": {"consented": True, "timestamp_unixtime_ms": 1}}}}],
         [{**BATCH, "events": [{"event_type": "no_such", "data": {}}]}],
         [{**BATCH, "events": [{**EVENT, "more": 1}]}],
-        [{**BATCH, "events": [{**EVENT, "data": {**EVENT["data"], "event_name": ""}}]}],  # type: ignore[dict-item]
-        [{**BATCH, "events": [{**EVENT, "data": {**EVENT["data"], "custom_attributes": {}}}]}],  # type: ignore[dict-item]
+        [{**BATCH, "events": [{**EVENT, "data": {**EVENT["data"], "event_name": ""}}]}],  # type: ignore[dict-item]  # the model is a plain dict
+        [{**BATCH, "events": [{**EVENT, "data": {**EVENT["data"], "custom_attributes": {}}}]}],  # type: ignore[dict-item]  # the model is a plain dict
         [{**BATCH, "mp_deviceid": "x" * 128_000}],
     ],
     ids=lambda wrong: str(wrong)[-60:],

@@ -258,7 +258,7 @@ def test_filters_of_a_configuration_hold_for_every_user() -> None:
         "hs": {"ec": {str(mp_hash("1Secret")): 0}, "ua": {str(mp_hash("salary")): 0}, "uid": {"7": 0}},
     }
     with Sandbox() as sandbox:
-        configuration["as"]["host"] = sandbox.url  # type: ignore[index]
+        configuration["as"]["host"] = sandbox.url  # type: ignore[index]  # the configuration is a plain dict
         kit = BrazeServerKit.from_configuration(configuration, delivery_options=BY_HAND)
         with MParticle([kit], storage=":memory:") as client:
             user = client.for_user(customer_id="c1", email="a@b.c")

@@ -156,7 +156,7 @@ def test_wrong_calls_raise() -> None:
         with pytest.raises(InvalidArgumentError):
             rest.merge({"external_id": "a", "email": "b"}, {"external_id": "c"})
         with pytest.raises(InvalidArgumentError):
-            rest.set_subscription("g", "maybe", external_ids=["c"])  # type: ignore[arg-type]
+            rest.set_subscription("g", "maybe", external_ids=["c"])  # type: ignore[arg-type]  # wrong on purpose
         with pytest.raises(InvalidArgumentError):
             rest.set_subscription("g", "subscribed", emails=["a"], phones=["b"])
         with pytest.raises(InvalidArgumentError):
