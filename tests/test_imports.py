@@ -23,6 +23,7 @@ GROUND = {
     "events",
     "forks",
     "identity",
+    "json_text",
     "key_values",
     "locks",
     "overriding",
@@ -33,7 +34,18 @@ GROUND = {
 }
 """What every room may stand on."""
 
-PLAIN_GROUND = {"_version", "clock", "diagnostics", "errors", "forks", "key_values", "locks", "overriding", "storage"}
+PLAIN_GROUND = {
+    "_version",
+    "clock",
+    "diagnostics",
+    "errors",
+    "forks",
+    "json_text",
+    "key_values",
+    "locks",
+    "overriding",
+    "storage",
+}
 """The part of the ground without a word of mParticle in it."""
 
 MAY_IMPORT: dict[str, set[str]] = {

@@ -6,7 +6,6 @@ caller may change its objects afterwards. Lone surrogates, which no JSON reader 
 
 from __future__ import annotations
 
-import json
 import math
 import operator
 import re
@@ -17,6 +16,7 @@ from enum import Enum
 from json.encoder import encode_basestring as quote
 from typing import Any
 
+from ..json_text import compact
 from .refusal import Refused, UnsupportedNumberError
 
 __all__ = [
@@ -53,8 +53,6 @@ Amiss = Callable[[str], object]
 has_forbidden_character: Callable[[str], object] = re.compile('[\x00-\x1f"]').search
 """True if the text holds a control character (U+0000 to U+001F) or a double quote: Braze refuses it in names."""
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
-
 
 def to_bytes(text: str) -> bytes:
     """UTF-8 bytes; surrogate pairs are joined and lone surrogates become U+FFFD."""
@@ -67,11 +65,6 @@ def to_bytes(text: str) -> bytes:
 def size(text: str) -> int:
     """The UTF-8 length of a text in bytes."""
     return len(text) if text.isascii() else len(to_bytes(text))
-
-
-def compact(value: object) -> str:
-    """Compact JSON of exact JSON types (see :func:`plain`)."""
-    return _encode(value)
 
 
 # -- dates ------------------------------------------------------------------------------------------------------

@@ -190,6 +190,13 @@ class Backlog:
             intake.reopen()
         return totals
 
+    def glance(self) -> Totals | None:
+        """What the outbox holds, without a look at the journals; ``None`` if there is more to do first."""
+        if self.is_stale or not self._store.is_settled or self._intake.in_memory:
+            return None
+        self._totals = self.totals()
+        return self._totals
+
     def observe(self) -> Totals | None:
         """What is queued, if another process has absorbed all of ours; ``None`` while it has not."""
         position = self._intake.position()

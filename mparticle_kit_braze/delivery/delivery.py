@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..clock import SYSTEM_CLOCK, Clock
 from ..diagnostics import Reporter
@@ -26,6 +26,9 @@ class Delivery:
     to a file, and never raises for trouble with disk or network. It is false when the queue is full under
     ``drop_newest`` and after ``close()``; both are counted and reported.
 
+    ``append_all(records)`` does the same for pairs of kind and payload with one write for all, and returns the
+    positions of those that were not accepted.
+
     All methods may be called from any thread, from signal handlers, callbacks and finalizers, and after a fork.
 
     Args:
@@ -44,6 +47,7 @@ class Delivery:
     """
 
     append: Callable[[str, bytes], bool]
+    append_all: Callable[[Sequence[tuple[str, bytes]]], list[int]]
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class Delivery:
         self._dispatcher = engine.dispatcher
         self._courier.paused = paused
         self.append = engine.intake.append
+        self.append_all = engine.intake.append_all
         self.last_activity: float | None = newest_journal_time(directory) if directory else None
         self._finalizer = weakref.finalize(self, engine.finish)
         self._finalizer.atexit = False

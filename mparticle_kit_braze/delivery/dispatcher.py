@@ -33,6 +33,9 @@ POLL = 2.0
 FLUSH_POLL = 0.05
 """The same while a caller waits in a flush."""
 
+ABSORB_INTERVAL = 0.25
+"""Seconds between two looks at the journals while full batches wait: each look is a transaction."""
+
 
 class Dispatcher:
     """Runs the courier's errands.
@@ -99,6 +102,7 @@ class Dispatcher:
         self._ignore_backoff = False
         self._only_full = False  # nothing was asked for: there is just enough for a full batch
         self._target = 0  # records before this id are due
+        self._absorbed = -math.inf  # monotonic time of the last look at the journals
         self._due: float | None = None  # monotonic time of the next spell of work, if one is planned
 
     # -- called by any thread -----------------------------------------------------------------------------------
@@ -328,10 +332,13 @@ class Dispatcher:
         )
 
     def _admit(self) -> Totals:
-        """Absorb what came in, and note what is due and what waiting callers mean by "everything"."""
+        """Absorb what came in, unless there is enough; note what is due and what callers mean by "everything"."""
         asked = self._requested or self.flushes.arrived or not (self._target or self._only_full)
         self._take_requests()
-        totals = self._backlog.refresh()
+        now = self._clock.monotonic()
+        totals = None if asked or now - self._absorbed >= ABSORB_INTERVAL else self._backlog.glance()
+        if totals is None or not self._is_full(totals):
+            totals, self._absorbed = self._backlog.refresh(), now
         self.flushes.mean_everything_before(totals.next_id)
         if asked:
             self._only_full = False

@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..clock import Clock
@@ -110,6 +110,28 @@ class Intake:
         if self.idle or count >= self._count_mark or total >= self._bytes_mark:
             self._attend()
         return True
+
+    def append_all(self, records: Sequence[tuple[str, bytes]]) -> list[int]:
+        """Take several records in with one write; see :class:`~mparticle_kit_braze.delivery.delivery.Delivery`."""
+        frames = [b"".join((b"\x1e", kind.encode(), payload, b"\n")) for kind, payload in records]
+        data = b"".join(frames)
+        journal, write = self.journal, self._write
+        full = self.count + len(frames) >= self._full_at[0] or self.bytes + len(data) >= self._full_at[1]
+        if journal is None or write is not journal.write or full:
+            return [position for position, record in enumerate(records) if not self.append(*record)]
+        self._begun += len(frames)
+        error: OSError | None = None
+        try:
+            written = write(data)
+        except OSError as caught:
+            written, error = 0, caught
+        for frame in frames:
+            if written >= len(frame):
+                self._count(frame)
+            else:  # the disk took only a part of it, or nothing
+                self._append_to_memory(frame, error)
+            written -= len(frame)
+        return []
 
     # -- beside the hot path ------------------------------------------------------------------------------------
     def _append_slowly(self, frame: bytes) -> bool:

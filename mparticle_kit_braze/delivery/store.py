@@ -183,6 +183,11 @@ class Store:
         else:
             self._delete(self._memory, settled)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the outbox is on disk and holds nothing any more that was settled."""
+        return self.on_disk and not self._unsettled
+
     def settle_rest(self) -> None:
         """Remove what could not be removed before."""
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 from collections import deque
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
 
-__all__ = ["CsvRow", "FileLine", "csv_rows", "read_lines"]
+__all__ = ["FileLine", "FileRow", "csv_rows", "read_lines"]
 
 MAX_RECORD_LINES = 100
 """The most lines one CSV record with line breaks in quotes may have."""
@@ -34,15 +34,15 @@ class FileLine(NamedTuple):
     problem: str = ""
 
 
-class CsvRow(NamedTuple):
-    """One CSV record.
+class FileRow(NamedTuple):
+    """One record: of CSV, or one line of JSON.
 
     Attributes:
         number: The number of its first line.
         last_number: The number of its last line.
         end: The byte offset behind it.
         check: The checksum of the file up to there.
-        values: Its values; ``None`` if it cannot be read.
+        values: Its values, a list in CSV and a dict in JSON; ``None`` if it cannot be read.
         problem: Why it cannot be read.
     """
 
@@ -50,7 +50,7 @@ class CsvRow(NamedTuple):
     last_number: int
     end: int
     check: int
-    values: list[str] | None
+    values: Any
     problem: str = ""
 
 
@@ -86,7 +86,7 @@ def read_lines(
         number += 1
 
 
-def csv_rows(lines: Iterator[FileLine], delimiter: str = ",", columns: int | None = None) -> Iterator[CsvRow]:
+def csv_rows(lines: Iterator[FileLine], delimiter: str = ",", columns: int | None = None) -> Iterator[FileRow]:
     """CSV records. A quotation mark that is never closed costs its own line, not the rest of the file.
 
     Args:
@@ -101,18 +101,18 @@ def csv_rows(lines: Iterator[FileLine], delimiter: str = ",", columns: int | Non
             return
         text = line.text
         if text is None:
-            yield CsvRow(line.number, line.number, line.end, line.check, None, line.problem)
+            yield FileRow(line.number, line.number, line.end, line.check, None, line.problem)
         elif not text or text.isspace():
             continue
         elif _is_plain(text):
-            yield CsvRow(line.number, line.number, line.end, line.check, text.split(delimiter))
+            yield FileRow(line.number, line.number, line.end, line.check, text.split(delimiter))
         else:
             yield _row(line, lines, pending, delimiter, columns)
 
 
 def _row(
     first: FileLine, lines: Iterator[FileLine], pending: deque[FileLine], delimiter: str, columns: int | None
-) -> CsvRow:
+) -> FileRow:
     """Parse one record, with further lines while a quotation mark is open; those not needed go back to ``pending``."""
     taken = [first]
     text = first.text or ""
@@ -124,10 +124,10 @@ def _row(
         else:
             if columns is not None and len(taken) > 1 and len(values) != columns:
                 pending.extendleft(reversed(taken[1:]))
-                return CsvRow(
+                return FileRow(
                     first.number, first.number, first.end, first.check, None, "a quotation mark is never closed"
                 )
-            return CsvRow(first.number, taken[-1].number, taken[-1].end, taken[-1].check, values)
+            return FileRow(first.number, taken[-1].number, taken[-1].end, taken[-1].check, values)
         following = None
         if "unexpected end of data" in problem and len(taken) < MAX_RECORD_LINES:
             following = pending.popleft() if pending else next(lines, None)
@@ -138,7 +138,7 @@ def _row(
         if following is not None:
             pending.appendleft(following)
         pending.extendleft(reversed(taken[1:]))
-        return CsvRow(first.number, first.number, first.end, first.check, None, f"the line is not CSV ({problem})")
+        return FileRow(first.number, first.number, first.end, first.check, None, f"the line is not CSV ({problem})")
 
 
 def _parse(text: str, delimiter: str) -> list[str]:

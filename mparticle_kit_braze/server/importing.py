@@ -17,7 +17,8 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from ..errors import ConfigurationError
 from ..storage import Storage
-from .file_lines import FileLine, csv_rows, read_lines
+from .batching import Outgoing
+from .file_lines import FileLine, FileRow, csv_rows, read_lines
 from .progress import ImportProgress, Position
 from .rest import BrazeRest
 from .rows import IDENTITY_COLUMNS, RowError, RowMapper
@@ -28,7 +29,10 @@ __all__ = ["FileImport", "ImportProblem", "ImportReport"]
 
 Format = Literal["csv", "jsonl"]
 
-LOOK_EVERY = 1500
+GROUP = 25
+"""Rows that are queued, and noted as read, in one go: what a kill in between can double."""
+
+LOOK_EVERY = 60 * GROUP
 """Rows between two looks at the queue."""
 
 QUEUE_HIGH = 20_000
@@ -83,15 +87,6 @@ class ImportReport:
     size: int = 0
 
 
-class _Row(NamedTuple):
-    line: int
-    last_line: int
-    end: int
-    check: int
-    values: JsonObject | None
-    problem: str = ""
-
-
 class FileImport:
     """One file on its way.
 
@@ -133,10 +128,12 @@ class FileImport:
         settings = settings or rest.settings
         if self._format == "csv":
             settings = replace(settings, attribute_typing="detected", event_typing="detected")
+        self._columns: list[str] | None = None  # of a CSV file
         self._mapper = RowMapper(settings, self._left_out)
         self._on_progress = on_progress
         self._on_problem = on_problem
         self._line = 0
+        self._group: list[tuple[int, Outgoing]] = []
         self.report: ImportReport = ImportReport(size=self._path.stat().st_size)
 
     def run(self, *, stall_timeout: float = 60.0) -> ImportReport:
@@ -156,12 +153,15 @@ class FileImport:
         try:
             with self._path.open("rb") as file:
                 _check_encoding(file)
+                row: FileRow | None = None
                 for row in self._rows(file, progress):
-                    self._send(row)
-                    report = self.report
-                    progress.note(row.end, row.last_line, report.rows, report.queued, report.refused, row.check)
-                    if not report.rows % LOOK_EVERY and not self._make_room(stall_timeout):
-                        return report
+                    self._take(row)
+                    if not self.report.rows % GROUP:
+                        self._queue(progress, row)
+                        if not self.report.rows % LOOK_EVERY and not self._make_room(stall_timeout):
+                            return self.report
+                if row is not None:
+                    self._queue(progress, row)
         finally:
             progress.close()
         self.report.finished = self._send_all(stall_timeout)
@@ -169,31 +169,16 @@ class FileImport:
         return self.report
 
     # -- reading ------------------------------------------------------------------------------------------------
-    def _rows(self, file: BinaryIO, progress: ImportProgress) -> Iterator[_Row]:
-        return self._json_rows(file, progress) if self._format == "jsonl" else self._csv_rows(file, progress)
-
-    def _json_rows(self, file: BinaryIO, progress: ImportProgress) -> Iterator[_Row]:
-        for line in self._lines(file, progress, Position()):
-            if line.text is None:
-                yield _Row(line.number, line.number, line.end, line.check, None, line.problem)
-            elif line.text and not line.text.isspace():
-                yield _json_row(line)
-
-    def _csv_rows(self, file: BinaryIO, progress: ImportProgress) -> Iterator[_Row]:
+    def _rows(self, file: BinaryIO, progress: ImportProgress) -> Iterator[FileRow]:
+        if self._format == "jsonl":
+            lines = self._lines(file, progress, Position())
+            return (_json_row(line) for line in lines if line.text is None or not _is_blank(line.text))
         header = next(csv_rows(read_lines(file), self._delimiter), None)
         if header is None:
             raise ConfigurationError("line 1: the file is empty; a CSV file needs a header")
-        columns = _columns(header.values, header.number, header.problem)
-        width = len(columns)
-        lines = self._lines(file, progress, Position(header.end, header.last_number, check=header.check))
-        for number, last_number, end, check, values, problem in csv_rows(lines, self._delimiter, width):
-            if values is None:
-                yield _Row(number, last_number, end, check, None, problem)
-            elif len(values) != width:
-                ragged = f"the row has {len(values)} columns, the header {width}"
-                yield _Row(number, last_number, end, check, None, ragged)
-            else:
-                yield _Row(number, last_number, end, check, dict(zip(columns, values)))  # noqa: B905 - just compared
+        self._columns = _columns(header.values, header.number, header.problem)
+        start = Position(header.end, header.last_number, check=header.check)
+        return csv_rows(self._lines(file, progress, start), self._delimiter, len(self._columns))
 
     def _lines(self, file: BinaryIO, progress: ImportProgress, start: Position) -> Iterator[FileLine]:
         """The lines behind the progress of an earlier run, or behind the header."""
@@ -212,29 +197,46 @@ class FileImport:
         return read_lines(file, first_number=start.line + 1, check=start.check)
 
     # -- sending ------------------------------------------------------------------------------------------------
-    def _send(self, row: _Row) -> None:
+    def _take(self, row: FileRow) -> None:
         report = self.report
         report.rows += 1
         report.offset = row.end
-        self._line = row.line
-        if row.values is None:
+        self._line = row.number
+        values, columns = row.values, self._columns
+        if values is None:
             self._refuse(row.problem)
             return
+        if columns is not None:
+            if len(values) != len(columns):
+                self._refuse(f"the row has {len(values)} columns, the header {len(columns)}")
+                return
+            values = dict(zip(columns, values))  # noqa: B905 - just compared
         try:
-            array, item = self._mapper.map(row.values)
+            array, item = self._mapper.map(values)
         except RowError as error:
             self._refuse(str(error))
             return
         except UnsupportedValueError as error:
             self._refuse(f"the time {error}")
             return
-        finding = self._rest.track_object(array, item)
-        if finding.rule is not None:
+        finding, prepared = self._rest.prepare(array, item)
+        if prepared is None:
             self._refuse(f"{finding.rule} {finding.where}".strip())
             return
-        report.queued += 1
+        self._group.append((row.number, prepared))
         for warning in finding.warnings:
             self._mention(f"Braze will keep only a part of a value ({warning})")
+
+    def _queue(self, progress: ImportProgress, row: FileRow) -> None:
+        """Queue what was taken, and note that all up to this row is done."""
+        group, self._group = self._group, []
+        refused = self._rest.queue([prepared for _, prepared in group])
+        report = self.report
+        report.queued += len(group) - len(refused)
+        for position in refused:
+            self._line = group[position][0]
+            self._refuse("queue_full")
+        progress.note(row.end, row.last_number, report.rows, report.queued, report.refused, row.check)
 
     def _refuse(self, reason: str) -> None:
         self.report.refused += 1
@@ -324,17 +326,27 @@ def _check_encoding(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _json_row(line: FileLine) -> _Row:
+def _is_blank(text: str) -> bool:
+    return not text or text.isspace()
+
+
+def _json_row(line: FileLine) -> FileRow:
+    values, problem = (None, line.problem) if line.text is None else _json_object(line.text)
+    return FileRow(line.number, line.number, line.end, line.check, values, problem)
+
+
+def _json_object(text: str) -> tuple[JsonObject | None, str]:
+    """The object on a line, or what is wrong with it."""
     try:
-        value: Any = json.loads(line.text or "")
+        value: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", type(error).__name__)
         where = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
-        return _Row(line.number, line.number, line.end, line.check, None, f"the line is not JSON ({reason}{where})")
+        return None, f"the line is not JSON ({reason}{where})"
     if not isinstance(value, dict):
         hint = "; write each object of the array on a line of its own" if isinstance(value, list) else ""
-        return _Row(line.number, line.number, line.end, line.check, None, f"the line is not a JSON object{hint}")
-    return _Row(line.number, line.number, line.end, line.check, value)
+        return None, f"the line is not a JSON object{hint}"
+    return value, ""
 
 
 def _format_of(path: Path) -> Format:

@@ -1,4 +1,4 @@
-"""How far an import has come: a few bytes of shared memory in a file, written behind every row, that outlive a kill."""
+"""How far an import has come: a few bytes of shared memory in a file that outlive a kill."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ImportProgress:
 
     It holds as long as the file begins with what was read: one that has grown goes on, another one starts anew.
 
-    A note costs no system call, so that there can be one for every row. Notes go into two slots in turn: one that the
+    A note costs no system call, so that there can be many. Notes go into two slots in turn: one that the
     end of the process cuts short leaves the one before.
 
     Args:

@@ -179,53 +179,48 @@ class BrazeRest(UserCalls):
         good: list[Outgoing] = []
         for array in ARRAYS:
             for index, item in enumerate(given[array]):
-                finding = check(array, item, array_limit=self.settings.segment_array_limit)
-                payload = _encoded(item) if finding.rule is None else None
-                if payload is None:
-                    held_back.append(HeldBack(array, index, finding.rule or "not_json", finding.where))
+                finding, prepared = self.prepare(array, item)
+                if prepared is None:
+                    held_back.append(HeldBack(array, index, finding.rule or "", finding.where))
                 else:
                     warnings.extend(finding.warnings)
-                    good.append(Outgoing(array, item, payload))
-        queued = self._queue(arrange(good, self.limits))
+                    good.append(prepared)
+        queued = len(good) - len(self.queue(arrange(good, self.limits)))
         self._report(held_back, warnings)
         if self.settings.event_stream_forwarding and queued:
             self._track.flush_soon()
         return TrackResult(queued, tuple(held_back), tuple(warnings))
 
-    def track_object(self, array: ArrayName, item: Mapping[str, Any]) -> Finding:
-        """Queue one object, in the order of the calls: the lean form of :meth:`track`, which imports use.
-
-        Nothing is reported; the caller has the finding.
+    def prepare(self, array: ArrayName, item: Mapping[str, Any]) -> tuple[Finding, Outgoing | None]:
+        """Check and encode one object for :meth:`queue`.
 
         Returns:
-            What the checks found. With a rule, the object was not queued.
+            What the checks found, and the object; ``None`` with a rule that it breaks.
+        """
+        finding = check(array, item, array_limit=self.settings.segment_array_limit)
+        if finding.rule is not None:
+            return finding, None
+        try:
+            return finding, Outgoing(array, item, compact_json(item))
+        except UnsupportedValueError:
+            return Finding("not_json"), None
+
+    def queue(self, objects: Sequence[Outgoing]) -> list[int]:
+        """Queue what :meth:`prepare` made, in this order: the lean form of :meth:`track`, which imports use.
+
+        Returns:
+            The positions of objects that were not accepted because the queue is full.
 
         Raises:
             ClosedError: It is closed.
         """
-        if self._closed:
-            raise _closed()
-        finding = check(array, item, array_limit=self.settings.segment_array_limit)
-        if finding.rule is not None:
-            return finding
-        payload = _encoded(item)
-        if payload is None:
-            return Finding("not_json")
-        if not self._track.append(ARRAY_KINDS[array], payload):
-            return Finding("queue_full")
-        with self._lock.held:
-            self._points += data_points(array, item)
-        return finding
-
-    def _queue(self, objects: Sequence[Outgoing]) -> int:
-        queued = points = 0
-        for array, item, payload in objects:
-            if self._track.append(ARRAY_KINDS[array], payload):
-                queued += 1
-                points += data_points(array, item)
+        self._check_open()
+        refused = self._track.append_all([(ARRAY_KINDS[array], payload) for array, _, payload in objects])
+        queued = [entry for position, entry in enumerate(objects) if position not in refused] if refused else objects
+        points = sum(data_points(array, item) for array, item, _ in queued)
         with self._lock.held:
             self._points += points
-        return queued
+        return refused
 
     def _report(self, held_back: Sequence[HeldBack], warnings: Sequence[str]) -> None:
         for rule, count in Counter(item.rule for item in held_back).items():
@@ -350,10 +345,3 @@ def _sum(results: Iterable[FlushResult]) -> FlushResult:
         dead=sum(result.dead for result in listed),
         dropped=sum(result.dropped for result in listed),
     )
-
-
-def _encoded(item: Mapping[str, Any]) -> bytes | None:
-    try:
-        return compact_json(item)
-    except UnsupportedValueError:
-        return None

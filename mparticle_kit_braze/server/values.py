@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import json
 import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from ..json_text import compact
 from .settings import Typing
 
 __all__ = [
@@ -33,8 +33,9 @@ JsonObject = dict[str, Any]
 MAX_TEXT = 255
 """Longest key, name and string value that Braze keeps, in characters."""
 
-_LONG = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+_LONG = re.compile(r"[+-]?[0-9]+", re.ASCII).fullmatch
+_DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII).fullmatch
+MAX_NUMBER_TEXT = 400
 _INT64 = range(-(2**63), 2**63)
 _TYPED_BEGINNINGS = frozenset("0123456789+-.tTfF")
 """What the text of a number or a boolean begins with."""
@@ -54,9 +55,6 @@ _TIME = re.compile(
 
 _COMMON_TIME = re.compile(rf"{_DATE}T{_CLOCK}:[0-5]\dZ", re.ASCII).fullmatch
 
-# Without the check for circles: those end in a RecursionError.
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
-
 
 class UnsupportedValueError(Exception):
     """A value has no form that Braze takes. The text says why, without the value."""
@@ -69,7 +67,7 @@ def compact_json(value: Any) -> bytes:
         UnsupportedValueError: It holds something JSON does not know.
     """
     try:
-        text = _encode(value)
+        text = compact(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedValueError("cannot be written as JSON") from error
     return text.encode("utf-8", "replace")
@@ -110,20 +108,18 @@ def detect(text: str) -> str | int | float | bool:
 
     Source: mParticle's Braze page, Enable API Custom Attribute Type Detection.
     """
-    trimmed = text.strip()
-    if trimmed[:1] not in _TYPED_BEGINNINGS:  # most texts are just that
+    first = text[:1]
+    if first not in _TYPED_BEGINNINGS and not first.isspace():  # most texts are just that
         return text
+    trimmed = text.strip()
+    if len(trimmed) > MAX_NUMBER_TEXT:
+        return text
+    if _LONG(trimmed) and (number := int(trimmed)) in _INT64:
+        return number
+    if _DOUBLE(trimmed) and math.isfinite(real := float(trimmed)):
+        return real
     lowered = trimmed.lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
-    if len(trimmed) <= 400:
-        if _LONG.fullmatch(trimmed) and int(trimmed) in _INT64:
-            return int(trimmed)
-        if _DOUBLE.fullmatch(trimmed):
-            number = float(trimmed)
-            if math.isfinite(number):
-                return number
-    return text
+    return lowered == "true" if lowered in ("true", "false") else text
 
 
 def scalar(value: Any) -> str | int | float | bool:

@@ -122,7 +122,7 @@ def test_many_processes_on_one_directory(make: Make, server: Server, tmp_path: P
     assert Counter(numbers(server.accepted)) == Counter(dict.fromkeys(range(300), 6))
 
 
-@pytest.mark.parametrize("limit", [0, 100, 3000, 30_000])
+@pytest.mark.parametrize("limit", [0, 100, 3000, 5000, 30_000])
 def test_a_full_disk_loses_nothing(server: Server, tmp_path: Path, limit: int) -> None:
     """With real short writes and errors at any point of the way, all that was accepted is delivered once."""
     said, _ = run("disk_limit", server, tmp_path / "state", limit)

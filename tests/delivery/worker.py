@@ -142,7 +142,10 @@ def disk_limit(url: str, directory: str, limit: str) -> None:
     delivery = make(url, directory)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
-    accepted = sum(delivery.append("e", payload) for payload in payloads(range(500)))
+    accepted = sum(delivery.append("e", payload) for payload in payloads(range(250)))
+    for start in range(250, 500, 25):  # the other half in groups, each with one write
+        group = [("e", payload) for payload in payloads(range(start, start + 25))]
+        accepted += len(group) - len(delivery.append_all(group))
     result = delivery.flush(20)
     say(f"{accepted} {result.sent} {result.kept}")
     os._exit(0)
