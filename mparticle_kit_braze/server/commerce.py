@@ -14,7 +14,7 @@ from typing import Any
 
 from ..commerce import CommerceEvent, Impression, Product, ProductAction, Promotion, TransactionAttributes
 from .attributes import Refuse
-from .settings import ServerSettings
+from .settings import ServerSettings, Typing
 from .validation import EVENT_RESERVED, PURCHASE_RESERVED
 from .values import MAX_TEXT, JsonObject, UnsupportedValueError, detect, scalar, strip_dollar, typed
 
@@ -53,17 +53,21 @@ def event_properties(
         reserved: Property names that Braze does not take there.
     """
     properties: JsonObject = {}
+    typing = settings.event_typing
+    as_it_is = typing != "detected"
     for key, value in (attributes or {}).items():
         if value is None:
             continue
         name, problem = _property_name(key, reserved)
         if problem:
             refuse(name[:40], problem)
-            continue
-        try:
-            properties[name] = _property(settings, value)
-        except UnsupportedValueError as error:
-            refuse(name[:40], str(error))
+        elif type(value) is str and len(value) <= MAX_TEXT:  # the common case, at once
+            properties[name] = value if as_it_is else detect(value)
+        else:
+            try:
+                properties[name] = _property(typing, value)
+            except UnsupportedValueError as error:
+                refuse(name[:40], str(error))
     return properties
 
 
@@ -78,9 +82,8 @@ def _property_name(key: str, reserved: frozenset[str]) -> tuple[str, str]:
     return name, "its key is reserved by Braze" if name in reserved else ""
 
 
-def _property(settings: ServerSettings, value: Any) -> str | int | float | bool:
-    typing = settings.event_typing
-    converted = (detect(value) if typing == "detected" else value) if type(value) is str else typed(value, typing)
+def _property(typing: Typing, value: Any) -> str | int | float | bool:
+    converted = typed(value, typing)
     if isinstance(converted, str) and len(converted) > MAX_TEXT:
         raise UnsupportedValueError(_TOO_LONG)
     return converted

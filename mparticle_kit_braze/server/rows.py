@@ -51,6 +51,7 @@ class _Shape(NamedTuple):
     names: tuple[str, ...]
     times: tuple[str, ...]
     rest: tuple[str, ...]  # every key that names no identity
+    nested: bool  # whether one of them may hold an object of attributes
     product: bool
 
 
@@ -106,6 +107,7 @@ class RowMapper:
             names=tuple(names),
             times=times,
             rest=tuple(key for key in keys if key not in IDENTITY_COLUMNS),
+            nested=not _NESTED.isdisjoint(keys),
             product="product_id" in keys,
         )
         if len(self._shapes) >= _MOST_SHAPES:
@@ -124,7 +126,7 @@ class RowMapper:
     def _event(self, user: str, shape: _Shape, name: str, values: Mapping[str, Any]) -> JsonObject:
         moment = _filled(shape.times, values)
         event: JsonObject = {"external_id": user, "name": values[name], "time": _time(values, moment)}
-        properties = event_properties(self._settings, _flat(shape.rest, values, {name, moment}), self._refuse)
+        properties = event_properties(self._settings, _flat(shape, values, {name, moment}), self._refuse)
         if properties:
             event["properties"] = properties
         return event
@@ -138,7 +140,7 @@ class RowMapper:
                 purchase[key] = detect(value) if key in ("price", "quantity") and isinstance(value, str) else value
         purchase["product_id"] = str(purchase["product_id"])
         purchase["time"] = _time(values, moment)
-        attributes = _flat(shape.rest, values, {*_PURCHASE_FIELDS, moment})
+        attributes = _flat(shape, values, {*_PURCHASE_FIELDS, moment})
         properties = event_properties(self._settings, attributes, self._refuse, reserved=PURCHASE_RESERVED)
         if properties:
             purchase["properties"] = properties
@@ -149,7 +151,7 @@ class RowMapper:
             kind: _identity(key, values[key]) for key, kind in shape.identities if values[key] not in (None, "")
         }
         fields = identity_fields(self._settings, identities)
-        for key, value in _flat(shape.rest, values, ()).items():
+        for key, value in _flat(shape, values, ()).items():
             fields.update(attribute_fields(self._settings, key, value, self._refuse, year=self._year))
         if not fields:
             raise RowError("the row has nothing but its identity")
@@ -171,18 +173,17 @@ def _filled(keys: tuple[str, ...], values: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _flat(keys: tuple[str, ...], values: Mapping[str, Any], used: Container[str | None]) -> JsonObject:
+def _flat(shape: _Shape, values: Mapping[str, Any], used: Container[str | None]) -> JsonObject:
     """The attributes of a row, those in an ``attributes`` object beside the others."""
-    flat: JsonObject = {}
-    for key in keys:
-        value = values[key]
-        if value is None or value == "" or key in used:
-            continue
-        if key in _NESTED and isinstance(value, Mapping):
-            flat.update(value)
-        else:
-            flat[key] = value
-    return flat
+    flat: JsonObject = {
+        key: value for key in shape.rest if (value := values[key]) is not None and value != "" and key not in used
+    }
+    if not shape.nested:
+        return flat
+    merged: JsonObject = {}
+    for key, value in flat.items():
+        merged.update(value if key in _NESTED and isinstance(value, Mapping) else {key: value})
+    return merged
 
 
 def _time(values: Mapping[str, Any], key: str | None) -> str:
