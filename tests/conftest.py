@@ -1,4 +1,4 @@
-"""What every test gets: a clean environment, and a check that nothing of ours outlives it."""
+"""What every test gets: a clean environment, a check that nothing of ours outlives it, and, if it asks, a sandbox."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from mparticle_kit_braze.sandbox import Sandbox
 
 # The same examples in every run, however busy the machine is: a red run must mean a fault of the code.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -81,3 +83,10 @@ def no_thread_left(clean_environment: None) -> Iterator[None]:
         if time.monotonic() > deadline:
             pytest.fail(f"threads left running: {ours}")
         time.sleep(0.002)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A Braze of the test's own, without the client-side rate limit; areas that want another have their own."""
+    with Sandbox(limiter=False) as sandbox:
+        yield sandbox

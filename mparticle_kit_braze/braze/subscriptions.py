@@ -1,4 +1,4 @@
-"""Callbacks of the host: what may be given as one, and a list of those that are called at once."""
+"""Callbacks of the host: what may be given as one, the guard around their calls, and lists of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from ..diagnostics import Reporter
 from ..errors import InvalidArgumentError
 
-__all__ = ["Listeners", "check_callback"]
+__all__ = ["Listeners", "Subscriptions", "check_callback", "guarded"]
 
 Value = TypeVar("Value")
 
@@ -36,16 +36,23 @@ def check_callback(callback: Any) -> None:
         )
 
 
-class Listeners(Generic[Value]):
-    """Those who are told of something at once, on the thread where it happens.
+def guarded(reporter: Reporter, call: Callable[[], object]) -> None:
+    """Make a call of the host's; what it raises is reported (``callback_failed``) and goes no further."""
+    try:
+        call()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the host's code
+        message = f"A callback raised {type(error).__name__}"
+        reporter.report("callback_failed", message, key=type(error).__name__, exception=error)
 
-    Args:
-        reporter: Told when one of them raises (``callback_failed``).
-    """
 
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
+class Subscriptions(Generic[Value]):
+    """Those who want to hear of something. A subclass tells them: at once, or on a thread for callbacks."""
+
+    def __init__(self) -> None:
         self._known: tuple[tuple[Callable[[Value], object]], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
 
     def add(self, callback: Callable[[Value], object]) -> Callable[[], None]:
         """Call ``callback`` from now on; gives a function that ends it.
@@ -62,14 +69,19 @@ class Listeners(Generic[Value]):
 
         return unsubscribe
 
-    def tell(self, value: Value) -> None:
-        """Call all of them, each in a guard: they are the host's code."""
-        for (callback,) in self._known:
-            self._guarded(callback, value)
 
-    def _guarded(self, callback: Callable[[Value], object], value: Value) -> None:
-        try:
-            callback(value)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the host's code
-            message = f"A callback raised {type(error).__name__}"
-            self._reporter.report("callback_failed", message, key=type(error).__name__, exception=error)
+class Listeners(Subscriptions[Value]):
+    """Those who are told of something at once, on the thread where it happens.
+
+    Args:
+        reporter: Told when one of them raises (``callback_failed``).
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
+        self._reporter = reporter
+
+    def tell(self, value: Value) -> None:
+        """Call all of them with ``value``, each in a guard."""
+        for (callback,) in self._known:
+            guarded(self._reporter, functools.partial(callback, value))

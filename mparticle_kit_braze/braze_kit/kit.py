@@ -325,6 +325,12 @@ class BrazeKit(Kit):
         self._profile.set_attribute(self.braze.current_user, key, value)
 
     @override
+    def on_user_attribute_cleared(self, user: User | None, key: str, *, was_set: bool) -> None:
+        """A scalar attribute set to ``None``."""
+        if was_set or not self._profile.clears_only_known:
+            self.on_user_attribute_set(user, key, None)
+
+    @override
     def on_user_attribute_list_set(self, user: User | None, key: str, values: Sequence[Any]) -> None:
         """A list attribute."""
         self._profile.set_list(self.braze.current_user, key, values)

@@ -188,8 +188,11 @@ def _json_or_none(text: str) -> Any:
         return None
 
 
-def _entries(value: Any) -> list[tuple[str, str]] | None:
-    """The ``map`` and ``value`` of each entry of a mapping; ``None`` if it is malformed (one bad entry voids all)."""
+def _entries(value: Any, *, skip_incomplete: bool) -> list[tuple[str, str]] | None:
+    """The ``map`` and ``value`` of each entry of a mapping; ``None`` if it is malformed.
+
+    An entry without one of these texts voids the whole mapping (Android), or is left out.
+    """
     if isinstance(value, Mapping):
         pairs = list(value.items())
     else:
@@ -197,23 +200,28 @@ def _entries(value: Any) -> list[tuple[str, str]] | None:
         if not isinstance(parsed, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in parsed):
             return None
         pairs = [(entry.get("map"), entry.get("value")) for entry in parsed]
-    if not all(isinstance(key, str) and isinstance(target, str) for key, target in pairs):
-        return None
-    return pairs
+    complete = [(key, target) for key, target in pairs if isinstance(key, str) and isinstance(target, str)]
+    return complete if skip_incomplete or len(complete) == len(pairs) else None
 
 
-def subscription_groups(value: Any) -> dict[str, str] | None:
+def subscription_groups(value: Any, *, skip_incomplete: bool = False) -> dict[str, str] | None:
     """User attribute key -> subscription group id; ``None`` if the mapping is malformed.
 
     Source: Android kit, ``subscriptionGroupMapping``.
+
+    Args:
+        value: The mapping.
+        skip_incomplete: Leave out entries without ``map`` or ``value``, as the Apple kit.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return {}
-    entries = _entries(value)
+    entries = _entries(value, skip_incomplete=skip_incomplete)
     return None if entries is None else dict(entries)
 
 
-def consent_mapping(value: Any, *, unknown_targets: bool) -> tuple[tuple[str, str], ...] | None:
+def consent_mapping(
+    value: Any, *, unknown_targets: bool, skip_incomplete: bool = False
+) -> tuple[tuple[str, str], ...] | None:
     """Pairs of a GDPR purpose (trimmed, lower case) and a custom attribute (with its ``$``); ``None`` if malformed.
 
     Source: Android kit, ``consentMappingSDK``.
@@ -221,10 +229,11 @@ def consent_mapping(value: Any, *, unknown_targets: bool) -> tuple[tuple[str, st
     Args:
         value: The mapping.
         unknown_targets: Leave out entries with an unknown target, as the real kits, instead of rejecting them.
+        skip_incomplete: As for :func:`subscription_groups`.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return ()
-    entries = _entries(value)
+    entries = _entries(value, skip_incomplete=skip_incomplete)
     if entries is None:
         return None
     known = [(purpose, target) for purpose, target in entries if target.removeprefix("$") in CONSENT_TARGETS]

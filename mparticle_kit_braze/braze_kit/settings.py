@@ -34,6 +34,7 @@ class SettingRules:
         absent_email: The email's type when none is set.
         javascript_endpoint: The Custom cluster's JavaScript endpoint comes before the SDK one.
         push_enabled: Whether push tokens are taken when ``push_enabled`` is absent.
+        skip_incomplete: Incomplete entries of a mapping are left out, and do not void all of it.
     """
 
     boolean: BooleanText = read.strict_boolean
@@ -45,6 +46,7 @@ class SettingRules:
     absent_email: IdentityType | None = IdentityType.EMAIL
     javascript_endpoint: bool = False
     push_enabled: bool = True
+    skip_incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class _Reading:
     def __init__(self, rules: SettingRules, *, from_text: bool) -> None:
         self.rules = rules
         self.from_text = from_text
+        self._skips_incomplete = from_text and rules.skip_incomplete  # in code they are a mistake
         self.unknown: list[str] = []
         self.ignored: list[str] = []
 
@@ -230,13 +233,13 @@ class _Reading:
         return read.attribute_name(value)
 
     def groups(self, name: str, value: Any) -> dict[str, str]:
-        parsed = read.subscription_groups(value)
+        parsed = read.subscription_groups(value, skip_incomplete=self._skips_incomplete)
         if parsed is None:
             self._malformed_mapping(name)
         return parsed or {}
 
     def consent(self, name: str, value: Any) -> tuple[tuple[str, str], ...]:
-        parsed = read.consent_mapping(value, unknown_targets=self.from_text)
+        parsed = read.consent_mapping(value, unknown_targets=self.from_text, skip_incomplete=self._skips_incomplete)
         if parsed is None:
             self._malformed_mapping(name)
         return parsed or ()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError, InvalidArgumentError
 from ..identity import IdentityRequest
+from ..locks import importing
 from .core import ClientCore
 from .identities import Identities
 
 if TYPE_CHECKING:
     from ..kits.user_handle import UserHandle
     from ..kits.user_scope import UserScope
-from ..locks import importing
 
 __all__ = ["ManyUsersCalls"]
 

@@ -52,6 +52,7 @@ TIMEOUT = 2.0
 
 _CALLS = {
     "on_user_attribute_set": "set_user_attribute",
+    "on_user_attribute_cleared": "set_user_attribute",
     "on_user_attribute_list_set": "set_user_attribute_list",
     "on_user_tag_set": "set_user_tag",
     "on_user_attribute_incremented": "increment_user_attribute",

@@ -93,6 +93,8 @@ class Filters:
     """1 products, 2 promotions, 3 impressions."""
     product_attributes: frozenset[int] = frozenset()
     promotion_attributes: frozenset[int] = frozenset()
+    impression_attributes: frozenset[int] = frozenset()
+    """Of the products in impressions (Apple SDK)."""
     message_types: frozenset[str] = frozenset()
     """``e`` custom events, ``v`` screens, ``cm`` commerce events (Apple SDK)."""
     consent_regulations: frozenset[int] = frozenset()
@@ -113,6 +115,7 @@ class Filters:
         commerce_attributes: Iterable[tuple[CommerceAction, str]] = (),
         product_attributes: Iterable[str] = (),
         promotion_attributes: Iterable[str] = (),
+        impression_attributes: Iterable[str] = (),
     ) -> Filters:
         """Filters by name, for kits that are configured in code.
 
@@ -129,6 +132,7 @@ class Filters:
             product_attributes: Attributes of products by key, or a label: ``Brand``, ``Category``, ``Variant``,
                 ``Position``, ``Coupon Code``.
             promotion_attributes: Fields of promotions: ``Id``, ``Name``, ``Creative``, ``Position``.
+            impression_attributes: Attributes of products in impressions, as ``product_attributes``.
         """
         types = [*(int(kind) for kind in event_types), *map(commerce_number, commerce_actions)]
         return cls(
@@ -144,6 +148,7 @@ class Filters:
             ),
             product_attributes=frozenset(map(mp_hash, product_attributes)),
             promotion_attributes=frozenset(map(mp_hash, promotion_attributes)),
+            impression_attributes=frozenset(map(mp_hash, impression_attributes)),
         )
 
 

@@ -217,9 +217,12 @@ class Coordinator:
         if self._waits("set_attribute", key, value):
             return
         user = self._users.current
-        if user is not None and value is None:
-            self._users.remove_attribute(user, key)
-        elif user is not None:
+        if value is None:
+            was_set = user is not None and self._users.remove_attribute(user, key)
+            self._attributes_changed()
+            self._kits.user_attribute_cleared(user, key, was_set=was_set)
+            return
+        if user is not None:
             self._users.set_attribute(user, key, value)
         self._attributes_changed()
         self._kits.user_attribute_set(user, key, value)

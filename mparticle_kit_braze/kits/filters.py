@@ -184,14 +184,19 @@ def commerce_filter(configuration: KitConfiguration) -> Callable[[CommerceEvent]
         steps.append(lambda event: None if mp_hash(str(event.commerce_type)) in filters.event_types else event)
     if filters.commerce_entities:
         steps.append(lambda event: without_entities(event, filters.commerce_entities))
-    if filters.product_attributes or filters.promotion_attributes:
+    if filters.product_attributes or filters.promotion_attributes or filters.impression_attributes:
         products = HiddenKeys(filters.product_attributes)
         promotions = HiddenKeys(filters.promotion_attributes)
+        listed = HiddenKeys(filters.impression_attributes)
         steps.append(
             lambda event: replace(
                 event,
                 products=[visible_product(item, products) for item in event.products],
                 promotions=[visible_promotion(item, promotions) for item in event.promotions],
+                impressions=[
+                    replace(item, products=[visible_product(product, listed) for product in item.products])
+                    for item in event.impressions
+                ],
             )
         )
     if filters.commerce_attributes:

@@ -28,6 +28,9 @@ HASH_FILTERS = {
 }
 """Keys of ``hs`` in the mobile form."""
 
+ENTITY_FILTERS = {"1": "product_attributes", "2": "promotion_attributes", "3": "impression_attributes"}
+"""Keys of its ``afa``."""
+
 WEB_FILTERS = {
     "eventTypeFilters": "event_types",
     "eventNameFilters": "event_names",
@@ -74,8 +77,8 @@ def read_mobile(reader: Reader) -> KitConfiguration:
             hidden[name] = hashes.hidden_hashes(key)
         entities = hashes.object("afa")
         if entities is not None:
-            hidden["product_attributes"] = entities.hidden_hashes("1")
-            hidden["promotion_attributes"] = entities.hidden_hashes("2")
+            for key, name in ENTITY_FILTERS.items():
+                hidden[name] = entities.hidden_hashes(key)
         hidden["message_types"] = hashes.hidden_words("mt")
         actions = {name: hashes.texts_by_hash(key) for key, name in USER_ACTIONS.items()}
     bracket = reader.object("bk")
@@ -131,9 +134,7 @@ def write_mobile(configuration: KitConfiguration) -> dict[str, Any]:
     filters = configuration.filters
     hashes: dict[str, Any] = {key: zeros(getattr(filters, name)) for key, name in HASH_FILTERS.items()}
     hashes["afa"] = {
-        key: listed
-        for key, listed in (("1", zeros(filters.product_attributes)), ("2", zeros(filters.promotion_attributes)))
-        if listed
+        key: zeros(getattr(filters, name)) for key, name in ENTITY_FILTERS.items() if getattr(filters, name)
     }
     hashes["mt"] = zeros(filters.message_types)
     for key, name in USER_ACTIONS.items():

@@ -111,6 +111,13 @@ class Kit:
     def on_user_attribute_set(self, user: User | None, key: str, value: Any) -> None:
         """A scalar attribute was set; ``user.attributes`` already holds it. ``None`` clears (see profiles)."""
 
+    def on_user_attribute_cleared(self, user: User | None, key: str, *, was_set: bool) -> None:
+        """An attribute was set to ``None``; ``was_set`` says whether the client knew it.
+
+        Without an override ``None`` is set.
+        """
+        self.on_user_attribute_set(user, key, None)
+
     def on_user_attribute_list_set(self, user: User | None, key: str, values: Sequence[Any]) -> None:
         """A list attribute was set. Without an override: a text, its members joined with commas (as Android)."""
         self.on_user_attribute_set(user, key, ",".join(value_text(value, web=False) for value in values))

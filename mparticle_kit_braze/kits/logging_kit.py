@@ -136,6 +136,10 @@ class LoggingKit(Kit):
         """A scalar attribute."""
         self._note("on_user_attribute_set", user=mpid_of(user), key=key, value=value)
 
+    def on_user_attribute_cleared(self, user: User | None, key: str, *, was_set: bool) -> None:
+        """A scalar attribute set to ``None``."""
+        self._note("on_user_attribute_cleared", user=mpid_of(user), key=key, was_set=was_set)
+
     def on_user_attribute_list_set(self, user: User | None, key: str, values: Sequence[Any]) -> None:
         """A list attribute."""
         self._note("on_user_attribute_list_set", user=mpid_of(user), key=key, values=values)

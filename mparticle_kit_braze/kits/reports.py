@@ -60,7 +60,8 @@ class ForwardingReport:
 ForwardingListener = Callable[[ForwardingReport], object]
 
 WAYS = {
-    call: (call, "on_user_attribute_set") for call in ("on_user_attribute_list_set", "on_user_attribute_incremented")
+    call: (call, "on_user_attribute_set")
+    for call in ("on_user_attribute_cleared", "on_user_attribute_list_set", "on_user_attribute_incremented")
 }
 """Callbacks that reach a kit through another one unless it overrides them."""
 
@@ -225,6 +226,7 @@ def commerce_stages(configuration: KitConfiguration) -> list[tuple[str, Any]]:
         commerce_attribute=Filters(
             product_attributes=filters.product_attributes,
             promotion_attributes=filters.promotion_attributes,
+            impression_attributes=filters.impression_attributes,
             commerce_attributes=filters.commerce_attributes,
         ),
     )

@@ -99,11 +99,20 @@ class KitRouting:
 
     # -- user attributes ----------------------------------------------------------------------------------------
     def user_attribute_set(self, user: User | None, key: str, value: Any) -> None:
-        """Route a scalar attribute (``None`` clears)."""
+        """Route a scalar attribute."""
         self._about_attribute(
             "on_user_attribute_set",
             key,
             lambda kit, seen: kit.on_user_attribute_set(seen, key, copy_value(value)),
+            user,
+        )
+
+    def user_attribute_cleared(self, user: User | None, key: str, *, was_set: bool) -> None:
+        """Route a scalar attribute that was set to ``None``."""
+        self._about_attribute(
+            "on_user_attribute_cleared",
+            key,
+            lambda kit, seen: kit.on_user_attribute_cleared(seen, key, was_set=was_set),
             user,
         )
 

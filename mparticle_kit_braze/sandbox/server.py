@@ -85,7 +85,7 @@ class Sandbox(CampaignSetup, MParticleSetup, Assertions):
         self._recorder = Recorder(keep_requests)
         self.messaging: MessagingApi = MessagingApi(self._scripted, self._recorder.add, api_key)
         self.rest: RestApi = RestApi(self._scripted, self._show, keep_requests=keep_requests)
-        self.mparticle: MParticleApi = MParticleApi(self._scripted, keep_requests=keep_requests)
+        self.mparticle: MParticleApi = MParticleApi(self._scripted, self._show, keep_requests=keep_requests)
         self.pages: InspectorPages = InspectorPages(self)
         self.host = host
         self._inspector: Inspector | None = None
@@ -228,7 +228,7 @@ class Sandbox(CampaignSetup, MParticleSetup, Assertions):
             if self._inspector is None:
                 made = Inspector()
                 self._recorder.follow(made)
-                for request in self.rest.requests:
+                for request in sorted([*self.rest.requests, *self.mparticle.requests], key=lambda one: one.time):
                     made.follow(request)
                 self._inspector = made
             return self._inspector

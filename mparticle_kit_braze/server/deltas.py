@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..locks import ForkSafeLock
+from .points import WHOLE_FIELDS
 from .validation import CONTROL_KEYS
 from .values import JsonObject, UnsupportedValueError, compact_json
 
@@ -44,7 +45,7 @@ class DeltaMemory:
                 if key in CONTROL_KEYS and key != "push_tokens":
                     kept[key] = value
                     continue
-                digest = _digest(value)
+                digest = _digest(key, value)
                 if digest is None or sent.get(key) != digest:
                     kept[key] = value
                 if digest is None:
@@ -65,9 +66,9 @@ class DeltaMemory:
                 self._sent.pop(user, None)
 
 
-def _digest(value: Any) -> bytes | None:
+def _digest(key: str, value: Any) -> bytes | None:
     """A digest that tells values and types apart; ``None`` for what changes a value instead of setting it."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and key not in WHOLE_FIELDS:
         return None
     try:
         return hashlib.blake2b(compact_json(value), digest_size=8).digest()

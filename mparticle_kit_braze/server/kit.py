@@ -15,6 +15,7 @@ from ..events import Event, ScreenView
 from ..identity import IdentityType, User
 from ..kits.configuration import KitConfiguration
 from ..kits.kit import IdentityOperation, Kit, KitContext
+from ..kits.sessions import NO_SESSIONS, Session, SessionSource
 from .deltas import DeltaMemory
 from .mapping import StoredProfile, UserBatch
 from .rest import BrazeRest
@@ -95,6 +96,7 @@ class BrazeServerKit(Kit):
         self._profiles: ProfileStore | None = None
         self._rest: BrazeRest | None = None
         self._reporter = Reporter()
+        self._sessions: SessionSource = NO_SESSIONS
         self._current: ServerUser | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -106,6 +108,7 @@ class BrazeServerKit(Kit):
     def on_start(self, context: KitContext, user: User | None) -> None:
         """Open the queue, once; a later start finds it open."""
         self._reporter = context.reporter
+        self._sessions = context.sessions
         if self._rest is None:
             self._rest = BrazeRest(
                 self.settings.rest_api_key or "",
@@ -213,11 +216,11 @@ class BrazeServerKit(Kit):
 
     def log_event(self, event: Event) -> None:
         """A custom event of the current user."""
-        self._for_current().log_event(event)
+        self._for_current().log_event(event, self._session_id())
 
     def log_screen(self, screen: ScreenView) -> None:
         """A screen view of the current user."""
-        self._for_current().log_screen(screen)
+        self._for_current().log_screen(screen, self._session_id())
 
     def log_commerce_event(self, event: CommerceEvent) -> None:
         """A commerce event of the current user."""
@@ -276,11 +279,22 @@ class BrazeServerKit(Kit):
 
     def on_session_start(self) -> None:
         """The client's session began."""
-        self._for_current().log_session(start=True)
+        self._log_session(self._sessions.current, start=True)
 
     def on_session_end(self) -> None:
-        """The client's session ended."""
-        self._for_current().log_session(start=False)
+        """The client's session ended, at the time of its last activity."""
+        self._log_session(self._sessions.ended, start=False)
+
+    def _log_session(self, session: Session | None, *, start: bool) -> None:
+        if session is None:
+            self._for_current().log_session(start=start)
+        else:
+            moment = session.start if start else session.end
+            self._for_current().log_session(start=start, session_id=session.id, timestamp=moment)
+
+    def _session_id(self) -> str | None:
+        session = self._sessions.current if self.settings.forward_session_events else None
+        return None if session is None else session.id
 
     # -- delivery -----------------------------------------------------------------------------------------------
     def flush(self, timeout: float | None = None) -> FlushResult | None:

@@ -18,7 +18,7 @@ from .attributes import Refuse, attribute_fields, email_subscription, external_i
 from .commerce import commerce_objects, event_properties
 from .ecommerce import is_recommended
 from .settings import ServerSettings
-from .values import MAX_TEXT, JsonObject, UnsupportedValueError, iso_time, nested, strip_dollar
+from .values import MAX_TEXT, JsonObject, UnsupportedValueError, detect, iso_time, nested, strip_dollar
 
 __all__ = ["ProfileChanges", "StoredProfile", "TrackObjects", "UserBatch"]
 
@@ -156,17 +156,22 @@ class UserBatch:
         return self._set_fields(tag_fields(self._settings, key, self._refuse))
 
     def increment(self, key: str, by: int | float) -> TrackObjects:
-        """Add to a number. Braze adds whole numbers itself; for a fraction the sum must be known here."""
+        """Add to a number. Braze adds whole numbers itself, unless its value is a text.
+
+        For a fraction, and where numbers are sent as text, the sum is sent, as far as the value is known here.
+        """
         known = self.stored.attributes.get(key)
+        if isinstance(known, str):
+            known = detect(known)
         total = known + by if isinstance(known, (int, float)) and not isinstance(known, bool) else None
         if total is not None:
             self._changed.add(key)
             self.stored.attributes[key] = total
+            if not isinstance(by, int) or self._settings.attribute_typing == "text":
+                return self._set_fields(self._mapped(key, total))
         if not isinstance(by, int):
-            if total is None:
-                self._refuse(key, "a fraction cannot be added to a value that is not known here")
-                return TrackObjects()
-            return self._set_fields(self._mapped(key, total))
+            self._refuse(key, "a fraction cannot be added to a value that is not known here")
+            return TrackObjects()
         name = next(iter(self._mapped(key, 0)), None)
         if name is None:
             return TrackObjects()

@@ -11,10 +11,10 @@ from typing import Any
 from .ecommerce import broken_rule, is_recommended
 from .validation import CONTROL_KEYS, IDENTIFIERS, ArrayName
 
-__all__ = ["data_points"]
+__all__ = ["WHOLE_FIELDS", "data_points"]
 
 _FREE = CONTROL_KEYS | {"email_subscribe", "push_subscribe"}
-_WHOLE = frozenset({"current_location", "facebook", "twitter"})
+WHOLE_FIELDS = frozenset({"current_location", "facebook", "twitter"})
 """Standard fields that are objects but count once."""
 
 
@@ -42,7 +42,7 @@ def data_points(array: ArrayName, item: Mapping[str, Any], *, segmented_properti
 
 
 def _attribute_points(key: str, value: Any) -> int:
-    if not isinstance(value, Mapping) or key in _WHOLE:
+    if not isinstance(value, Mapping) or key in WHOLE_FIELDS:
         return 1  # a scalar, a null, or an array set as a whole
     if set(value) <= {"add", "remove"} and value:
         return sum(len(items) if isinstance(items, list) else 1 for items in value.values())

@@ -62,7 +62,7 @@ class ServerSettings:
     Attributes:
         api_key: ``apiKey``. The app identifier key; needed for push tokens, else it only attributes events to an app.
         rest_api_key: ``restApiKey``. The REST key.
-        instance: ``cluster`` or ``host``. A Braze instance (``US-03``), a REST host or an ``https://`` URL.
+        instance: ``cluster``, or ``host`` if that is Custom or absent. A Braze instance (``US-03``), a REST host or an ``https://`` URL.
         user_identification_type: ``userIdentificationType``. Which identity is the external id.
         email_identification_type: ``emailIdentificationType``. Which identity is the email; ``None``: none is.
         event_stream_forwarding: ``enableEventStreamForwarding``. Send at once instead of in bulk.
@@ -133,7 +133,7 @@ class ServerSettings:
         values: dict[str, Any] = {}
         for name, (attribute, read) in _MPARTICLE_SETTINGS.items():
             value = settings.get(name)
-            if value is None or value == "":
+            if value is None or value == "" or (name == "cluster" and _is_custom(value) and "instance" in values):
                 continue
             try:
                 values[attribute] = read(value)
@@ -290,6 +290,11 @@ def _cluster(value: Any) -> str:
                 return host.strip()
         raise _RejectedError("a REST endpoint in its Custom form")
     return _text(parsed)
+
+
+def _is_custom(cluster: Any) -> bool:
+    """Whether the cluster leaves the choice to ``host``."""
+    return isinstance(cluster, str) and cluster.strip().lower() == "custom"
 
 
 _PYTHON_DEFAULTS = ServerSettings()

@@ -6,22 +6,12 @@ import gc
 import os
 import signal
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from mparticle_kit_braze.braze import AuthenticationFailure, Braze
 from mparticle_kit_braze.diagnostics import Problem
 from mparticle_kit_braze.sandbox import Reply, Sandbox, SandboxRequest
 from tests.support import python_process, wait_until
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A local Braze without a request limit."""
-    with Sandbox(limiter=False) as running:
-        yield running
 
 
 def test_everything_arrives(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -185,6 +185,15 @@ def test_removal(profile: str, key: str, was_set: bool, call: Any) -> None:
     assert kit.calls == ([call] if call else [])
 
 
+@pytest.mark.parametrize("profile", ["native", "web", "ios"])
+@pytest.mark.parametrize("was_set", [True, False])
+def test_setting_none_clears(profile: str, was_set: bool) -> None:
+    """What was set is cleared; what was not is cleared all the same, but on iOS."""
+    kit = started(profile)
+    kit.on_user_attribute_cleared(None, "k", was_set=was_set)
+    assert kit.calls == ([("set_custom_attribute", "k", None)] if was_set or profile != "ios" else [])
+
+
 def test_increment_without_a_total() -> None:
     """Where only a total could be sent and there is none, nothing is."""
     for profile, by, expected in (

@@ -287,6 +287,21 @@ def test_malformed_mapping_in_a_configuration_has_no_effect(mapping: str) -> Non
     assert "'subscriptionGroupMapping'" in problem.message
 
 
+def test_incomplete_entries_of_a_mapping() -> None:
+    """On iOS they alone have no effect; elsewhere they void the mapping. In code they are a mistake everywhere."""
+    groups = [{"map": "weekly", "value": "g-1"}, {"map": "daily"}, {"value": "g-2"}, {"map": "x", "value": None}]
+    consents = [{"map": "Ads", "value": "google_ad_user_data"}, {"map": "Sale"}, {"value": "google_ad_user_data"}]
+    given = {"subscriptionGroupMapping": json.dumps(groups), "consentMappingSDK": json.dumps(consents)}
+    for profile in PROFILES:
+        settings = configured(profile, **given)
+        kept = profile == "ios"
+        assert settings.subscription_group_mapping == ({"weekly": "g-1"} if kept else {})
+        assert settings.consent_mapping == ((("ads", "$google_ad_user_data"),) if kept else ())
+        assert settings.ignored == (() if kept else tuple(given))
+        with pytest.raises(ConfigurationError, match="subscription_group_mapping"):
+            BrazeKit("key", profile=profile, subscription_group_mapping=groups)  # type: ignore[arg-type]  # wrong on purpose
+
+
 def test_mapping_with_escaped_quotation_marks_is_read() -> None:
     """Backslashes and entities come from configuration servers."""
     text = json.dumps(GROUPS).replace('"', '\\"')

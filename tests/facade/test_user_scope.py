@@ -28,13 +28,6 @@ from mparticle_kit_braze.server import BrazeServerKit
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A Braze of the test's own."""
-    with Sandbox(limiter=False) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 def problems() -> list[Problem]:
     """What the client reports."""
     return []

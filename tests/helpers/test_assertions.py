@@ -25,13 +25,6 @@ from mparticle_kit_braze.server import BrazeServerKit
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A Braze of the test's own."""
-    with Sandbox(limiter=False) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[MParticle]:
     """A client that assertions flush."""
     with MParticle([BrazeKit("app-key-1", sandbox.url)], storage=":memory:") as client:

@@ -14,6 +14,7 @@ from tests.sandbox.requests_of_a_client import API_KEY, Client, body, event
 from tests.support import wait_until
 
 from .browser import Browser, missing, open_browser
+from .support import ask
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"the page is driven in Chromium: {missing()}")
 
@@ -127,6 +128,17 @@ def test_filters_search_and_states(page: Browser, sandbox: Sandbox, client: Clie
         "states.dispatchEvent(new Event('change'))"
     )
     assert len(page.run(ROWS)) == 3
+
+
+def test_requests_to_mparticle_have_rows(page: Browser, sandbox: Sandbox) -> None:
+    """They hold no records that would stand for them: each is a row of its own, and its details have the body."""
+    ask(sandbox, "/v1/identify", {"known_identities": {"customerid": "ada"}}, {"x-mp-key": "key"})
+    ask(sandbox, "/v4/key/config?av=1&sv=2", headers={"x-mp-env": "1"})
+    row_with(page, "200 /v4/key/config?av=1&sv=2")
+    choose(page, "400 /v1/identify")
+    assert '"customerid": "ada"' in page.text("#detail")
+    page.run("location.hash = 'delivery'")
+    page.wait("return document.querySelector('#view-delivery').textContent.includes('/v1/identify')")
 
 
 def test_pausing_holds_the_rows_still(page: Browser, client: Client) -> None:

@@ -170,6 +170,7 @@ def test_others_are_unknown(sandbox: Sandbox) -> None:
         assert client.flush(10).complete
     played, listed = record_named(sandbox, "Played"), record_named(sandbox, "l")
     assert (played["call"], played["profile"], played["likely"], played["told"]) == (None, None, "", False)
+    assert played["rule"] == {"text": "A custom event"}
     assert (listed["call"], listed["likely"]) == (None, "set_user_attribute_list")
 
 

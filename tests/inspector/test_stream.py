@@ -103,6 +103,25 @@ def test_a_fault_shows_the_request_and_no_records(sandbox: Sandbox, client: Clie
     assert kinds == [("request", "failed", 1), ("request", "accepted", 2), ("record", "accepted", None)]
 
 
+def test_requests_to_mparticle_are_shown_whole(sandbox: Sandbox) -> None:
+    """Those of before somebody looked, in the order they came, and those of after; each with its body, no records."""
+    batch = {"environment": "production", "events": [{"event_type": "custom_event", "data": {}}]}
+    ask(sandbox, "/v1/identify", {"known_identities": {"customerid": "ada"}}, {"x-mp-key": "key"})
+    ask(sandbox, "/v4/key/config?av=1&sv=2", headers={"x-mp-env": "1"})
+    early = entries_of(sandbox)
+    sandbox.mparticle.keys["key"] = "secret"
+    ask(sandbox, "/v2/events", batch)
+    requests = entries_of(sandbox)
+    assert requests[:2] == early
+    assert [(entry["t"], entry["source"], entry["records"]) for entry in requests] == [("request", "mparticle", 0)] * 3
+    assert [(entry["path"], entry["status"], entry["state"], entry["wire"]) for entry in requests] == [
+        ("/v1/identify", 400, "refused", {"known_identities": {"customerid": "ada"}}),
+        ("/v4/key/config?av=1&sv=2", 200, "accepted", None),
+        ("/v2/events", 401, "failed", batch),
+    ]
+    assert requests[0]["problems"]
+
+
 def test_every_attribute_is_a_record_with_its_price(sandbox: Sandbox, client: Client) -> None:
     """An attribute object comes apart into attributes; a subscription costs nothing, an object one point a key."""
     attributes = {

@@ -12,13 +12,6 @@ from mparticle_kit_braze.server import BrazeServerKit
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A Braze of the test's own."""
-    with Sandbox(limiter=False) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[MParticle]:
     """A client with a server kit, whose current user is the process."""
     with MParticle([BrazeServerKit("rest-key", sandbox.url)], storage=":memory:") as client:

@@ -29,7 +29,7 @@ MOBILE: dict[str, Any] = {
         "ua": {"4": 0},
         "cea": {"5": 0},
         "ent": {"1": 0},
-        "afa": {"1": {"6": 0}, "2": {"7": 0, "8": 1}},
+        "afa": {"1": {"6": 0}, "2": {"7": 0, "8": 1}, "3": {"18": 0}},
         "eaa": {"9": "genres"},
         "ear": {"10": "genres"},
         "eas": {"11": "artist"},
@@ -92,6 +92,7 @@ def test_mobile_form_is_read_whole() -> None:
         commerce_entities=frozenset({1}),
         product_attributes=frozenset({6}),
         promotion_attributes=frozenset({7}),
+        impression_attributes=frozenset({18}),
         message_types=frozenset({"cm"}),
         consent_regulations=frozenset({49}),
         consent_purposes=frozenset({12}),
@@ -230,11 +231,13 @@ def test_commerce_filters_and_rules_by_name() -> None:
         ],
         product_attributes=["Brand"],
         promotion_attributes=["Position"],
+        impression_attributes=["Variant"],
     )
     assert made.event_types == {49, 1573, 1576, 1600}
     assert made.commerce_attributes == {-1091394645, -2090340318}
     assert made.product_attributes == {93997959}
     assert made.promotion_attributes == {mp_hash("Position")}
+    assert made.impression_attributes == {mp_hash("Variant")}
     assert AttributeRule.matching("key1", "val1", include=False) == AttributeRule(3288498, 3611952, include=False)
     assert ConsentRule.matching({" Marketing ": True}, data_sale_opt_out=False) == ConsentRule(
         include=True, consents={-1972997867: True, -575335347: False}

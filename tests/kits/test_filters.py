@@ -97,6 +97,19 @@ def test_promotion_fields() -> None:
     assert result.promotions == (Promotion(name="Sale"),)
 
 
+def test_fields_of_products_in_impressions() -> None:
+    """``afa`` hides them under a number of their own, which leaves the products of the event alone."""
+    product = Product("Shirt", "s1", 5, brand="Acme", attributes={"color": "red", "size": "L"})
+    event = CommerceEvent(
+        product_action=ProductAction.CLICK, products=[product], impressions=[Impression("Search", [product])]
+    )
+    hashes = {str(mp_hash(label)): 0 for label in ("Brand", "color", "Name")}
+    result = filtered(event, KitConfiguration.from_json({"hs": {"afa": {"3": hashes}}}))
+    assert result is not None
+    assert result.products == (product,)
+    assert result.impressions == (Impression("Search", [Product("Shirt", "s1", 5, attributes={"size": "L"})]),)
+
+
 def test_event_fields_by_commerce_type() -> None:
     """``cea`` hides fields and attributes of the event for one action; a hidden revenue becomes 0.0."""
     labels = ["Checkout Step", "Checkout Options", "Coupon Code", "Shipping Amount", "Tax Amount", "Transaction Id"]

@@ -89,7 +89,12 @@ FILTERS = st.fixed_dictionaries(
         "cea": hidden([f"{number}{label}" for number in (10, 16, 18, 22) for label in [*EVENT_LABELS, *KEYS]]),
         "ent": st.dictionaries(st.sampled_from(["1", "2"]), st.just(0), max_size=2),
         "afa": st.fixed_dictionaries(
-            {}, optional={"1": hidden([*PRODUCT_LABELS, *KEYS]), "2": hidden(list(PROMOTION_LABELS))}
+            {},
+            optional={
+                "1": hidden([*PRODUCT_LABELS, *KEYS]),
+                "2": hidden(list(PROMOTION_LABELS)),
+                "3": hidden([*PRODUCT_LABELS, *KEYS]),
+            },
         ),
     },
 )
@@ -227,10 +232,11 @@ class Guard(Kit):
         assert not ("1" in entities and (event.products or any(shown.products for shown in event.impressions)))
         assert not ("2" in entities and event.promotions)
         inner = {"hs": self.entry["hs"].get("afa", {})}
-        for product in event.products:
-            assert not [key for key in product.attributes or {} if is_hidden(inner, "1", key)]
+        listed = [product for shown in event.impressions for product in shown.products]
+        for kind, product in [*(("1", product) for product in event.products), *(("3", product) for product in listed)]:
+            assert not [key for key in product.attributes or {} if is_hidden(inner, kind, key)]
             for label, field in PRODUCT_LABELS.items():
-                assert not (getattr(product, field) and is_hidden(inner, "1", label))
+                assert not (getattr(product, field) and is_hidden(inner, kind, label))
         for promotion in event.promotions:
             for label, field in PROMOTION_LABELS.items():
                 assert not (getattr(promotion, field) and is_hidden(inner, "2", label))

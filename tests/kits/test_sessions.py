@@ -64,6 +64,7 @@ STARTING: dict[str, Callable[[MParticle], object]] = {
     "screen": lambda client: client.log_screen("A"),
     "commerce": lambda client: client.log_commerce_event(CommerceEvent(ProductAction.CLICK)),
     "attribute": lambda client: client.set_user_attribute("a", 1),
+    "none": lambda client: client.set_user_attribute("a", None),
     "list": lambda client: client.set_user_attribute("a", [1]),
     "tag": lambda client: client.set_user_tag("a"),
     "push token": lambda client: client.set_push_token("t"),

@@ -32,13 +32,14 @@ from mparticle_kit_braze.server.erasure_service import ErasureService
 from mparticle_kit_braze.server.kit import BrazeServerKit
 from mparticle_kit_braze.server.mapping import ProfileChanges
 
+from .normal import parse_instant
+
 __all__ = ["replay"]
 
 JsonObject = dict[str, Any]
 
 MPID = 4242
 ARRAYS = ("attributes", "events", "purchases")
-SPELLING = {"customerid": "customer_id", "facebookcustomaudienceid": "facebook_custom_audience_id"}
 AMOUNTS = ("Amount", "Price", "price")
 
 
@@ -86,7 +87,7 @@ class Replay:
     def __init__(self, vector: JsonObject, sandbox: Sandbox) -> None:
         self.vector = vector
         self.sandbox = sandbox
-        settings = vector["settings"]
+        settings = {key: value for key, value in vector["settings"].items() if key != "cluster"}  # the sandbox it is
         sandbox.rest.keys = {settings["restApiKey"]: frozenset()}
         sandbox.rest.batch_rule = settings.get("trackBatchLimit", "combined")
         sandbox.respond_next(*(Reply(**reply) for reply in vector.get("server", [])))
@@ -195,6 +196,10 @@ class Replay:
         self.user.end()
         self.identities, self._user = given, None
 
+    def _logout(self, call: JsonObject) -> None:
+        self.user.end()
+        self.identities, self._user = identities(call.get("identities") or {}), None
+
     def _modify(self, call: JsonObject) -> None:
         given = identities(call["identities"])
         self.user.modify(**{kind.value: value for kind, value in given.items()})
@@ -234,7 +239,9 @@ class Replay:
         "increment_user_attribute": lambda run, call: run.user.increment_user_attribute(call["key"], call["value"]),
         "identify": _identify,
         "login": _identify,
+        "logout": _logout,
         "modify": _modify,
+        "set_consent": lambda _run, _call: None,  # there is no form for it at Braze
         "set_opt_out": lambda run, call: run.user.set_opt_out(call["value"]),
         "set_push_token": lambda run, call: run.user.set_push_token(call["token"]),
         "session_start": lambda run, call: run.user.start_session(call.get("session_id")),
@@ -251,7 +258,7 @@ class Replay:
 
     # -- comparing ----------------------------------------------------------------------------------------------
     def mismatches(self) -> list[str]:
-        expect = spelt_out(self.vector["expect"])
+        expect = spelt_out(self.vector["expect"], dates=False)
         found: list[str] = []
         if self.vector["kind"] in ("track", "audience") and "counts" not in expect:
             expected = {array: expect.get(array, []) for array in ARRAYS}
@@ -339,7 +346,7 @@ class Replay:
 
 
 def identities(named: Mapping[str, str | None]) -> dict[IdentityType, str | None]:
-    return {IdentityType(SPELLING.get(name, name)): value for name, value in named.items()}
+    return {IdentityType.parse(name): value for name, value in named.items()}
 
 
 def numbered(value: Any, index: int) -> Any:
@@ -353,10 +360,10 @@ def numbered(value: Any, index: int) -> Any:
     return value
 
 
-def spelt_out(value: Any) -> Any:
-    """Values of the format as plain JSON."""
+def spelt_out(value: Any, *, dates: bool = True) -> Any:
+    """Values of the format as plain JSON; what is expected keeps its dates, which are compared as instants."""
     if isinstance(value, list):
-        return [spelt_out(item) for item in value]
+        return [spelt_out(item, dates=dates) for item in value]
     if not isinstance(value, dict):
         return value
     if set(value) == {"$string"}:
@@ -368,8 +375,8 @@ def spelt_out(value: Any) -> Any:
     if set(value) == {"$year_minus"}:
         return f"{dt.datetime.now(dt.timezone.utc).year - value['$year_minus']}-01-01"
     if set(value) == {"$date"}:
-        return value["$date"]
-    return {key: spelt_out(item) for key, item in value.items()}
+        return value["$date"] if dates else value
+    return {key: spelt_out(item, dates=dates) for key, item in value.items()}
 
 
 def merge(target: JsonObject, source: Mapping[str, Any]) -> None:
@@ -391,6 +398,9 @@ def differences(path: str, got: Any, expected: Any) -> list[str]:
         return equal(path, sorted(got.split(",")), sorted(expected.split(",")))
     if key == "SegmentMembershipArray" and isinstance(got, list):
         return equal(path, sorted(got), sorted(expected))
+    if isinstance(expected, dict) and set(expected) == {"$date"}:
+        same = isinstance(got, str) and parse_instant(got) == parse_instant(expected["$date"]) is not None
+        return [] if same else [f"{path}: got {got!r}, expected {expected!r}"]
     if isinstance(got, dict) and isinstance(expected, dict):
         found = [f"{path}.{name}: missing" for name in expected.keys() - got.keys()]
         found += [f"{path}.{name}: {got[name]!r} not expected" for name in got.keys() - expected.keys()]

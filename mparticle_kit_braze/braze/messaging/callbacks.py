@@ -10,12 +10,12 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from ...clock import Clock, WaitingClock, Wakeup
 from ...diagnostics import Reporter
 from ...locks import ForkSafeLock
-from ..subscriptions import check_callback
+from ..subscriptions import Subscriptions, guarded
 
 __all__ = ["Callbacks", "Subscribers"]
 
@@ -82,7 +82,7 @@ class Callbacks:
                     self._thread = None
                     return
             if call is not None:
-                self._guarded(call)
+                guarded(self._reporter, call)
             elif isinstance(self._clock, WaitingClock):
                 self._clock.wait(self._wakeup, wait)
             else:
@@ -95,42 +95,17 @@ class Callbacks:
         wait = self._due[0][0] - self._clock.monotonic()
         return (None, wait) if wait > 0 else (heapq.heappop(self._due)[2], None)
 
-    def _guarded(self, call: Callable[[], object]) -> None:
-        try:
-            call()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the host's code
-            self._reporter.report(
-                "callback_failed",
-                f"A callback raised {type(error).__name__}",
-                key=type(error).__name__,
-                exception=error,
-            )
 
+class Subscribers(Subscriptions[Value]):
+    """Those who are told of something on the callback thread.
 
-class Subscribers(Generic[Value]):
-    """Those who want to hear of something."""
+    Args:
+        callbacks: Calls them.
+    """
 
     def __init__(self, callbacks: Callbacks) -> None:
+        super().__init__()
         self._callbacks = callbacks
-        self._known: tuple[tuple[Callable[[Value], object]], ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self._known)
-
-    def add(self, callback: Callable[[Value], object]) -> Callable[[], None]:
-        """Call ``callback`` from now on; gives a function that ends it.
-
-        Raises:
-            InvalidArgumentError: ``callback`` cannot be called, or is a coroutine function.
-        """
-        check_callback(callback)
-        entry = (callback,)  # an object of its own: the same callback may subscribe twice
-        self._known = (*self._known, entry)
-
-        def unsubscribe() -> None:
-            self._known = tuple(known for known in self._known if known is not entry)
-
-        return unsubscribe
 
     def tell(self, value: Value) -> None:
         """Call all of them with ``value``, on the callback thread."""

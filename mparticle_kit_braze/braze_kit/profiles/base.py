@@ -35,6 +35,7 @@ class Profile(ABC):
         rule_order: The order in which event attributes act on user attributes; empty: they do not.
         rules_for_screens: They also act for screen views.
         attribute_rule_for_screens: The rule that admits events by an attribute counts for screen views too.
+        clears_only_known: An attribute set to ``None`` is cleared only if the client knew it (Apple).
         keys_in_any_case: A removal finds a user attribute spelt in another case (web core).
         utf8_hash: Their hash runs over UTF-8 bytes (Apple), not UTF-16 units.
         one_consent_target: A consent purpose drives one attribute, its last (Android), not all that name it.
@@ -53,6 +54,7 @@ class Profile(ABC):
     rule_order: ClassVar[tuple[ListRule, ...]] = ()
     rules_for_screens: ClassVar[bool] = False
     attribute_rule_for_screens: ClassVar[bool] = False
+    clears_only_known: ClassVar[bool] = False
     keys_in_any_case: ClassVar[bool] = False
     utf8_hash: ClassVar[bool] = False
     one_consent_target: ClassVar[bool] = False

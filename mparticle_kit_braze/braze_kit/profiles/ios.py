@@ -75,6 +75,7 @@ class IOSProfile(Profile):
         unsupported_identities=_NO_USER_IDS,
         unknown_identity=IdentityType.CUSTOMER_ID,
         absent_email=None,
+        skip_incomplete=True,
     )
     adopts_anonymous = False
     source = "iOS"
@@ -82,6 +83,7 @@ class IOSProfile(Profile):
     rule_order: ClassVar[tuple[ListRule, ...]] = ("remove", "add", "set")
     rules_for_screens = True
     attribute_rule_for_screens = True
+    clears_only_known = True
     utf8_hash = True
     unsubscribe_on_opt_out = True
 

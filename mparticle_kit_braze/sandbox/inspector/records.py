@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..mparticle import is_for_mparticle
 from ..recorder import SandboxRequest
 from ..rest import REST_PATHS
 from ..values import JsonObject
+from .descriptions import description_of
 from .points import attribute_cost, event_cost
-from .rules import rule_of
 
 __all__ = ["records_of", "request_entry"]
 
@@ -44,18 +45,19 @@ _REST_CODES = {"events": "ce", "purchases": "p"}
 
 
 def request_entry(request: SandboxRequest, number: int) -> JsonObject:
-    """The request itself: what it says of the client's delivery, and what became of it."""
+    """The request itself: how the client's delivery goes, what became of it, and its body if it holds no records."""
     headers = request.headers
     body = request.body if isinstance(request.body, dict) else {}
-    return {
+    source = _source(request)
+    entry = {
         "t": "request",
         "number": number,
         "at": request.time,
         "path": request.path,
-        "source": _source(request),
+        "source": source,
         "status": request.status,
         "state": _state(request),
-        "records": sum(1 for _ in _items(body)),
+        "records": sum(1 for _ in _items(body, source)),
         "bytes": len(request.raw),
         "attempt": _number(headers.get("X-Braze-Req-Attempt")),
         "tokens": _number(headers.get("X-Braze-Req-Tokens-Remaining")),
@@ -65,6 +67,9 @@ def request_entry(request: SandboxRequest, number: int) -> JsonObject:
         "sdk": _text(body.get("sdk_version")),
         "tags": body.get("sdk_metadata"),
     }
+    if source == "mparticle":
+        entry["wire"] = request.body
+    return entry
 
 
 def records_of(request: SandboxRequest, number: int) -> Iterator[JsonObject]:
@@ -72,7 +77,7 @@ def records_of(request: SandboxRequest, number: int) -> Iterator[JsonObject]:
     wrong = {(problem.where, problem.index): problem.reason for problem in request.problems}
     body = request.body if isinstance(request.body, dict) else {}
     source, device = _source(request), _text(body.get("device_id"))
-    for where, index, item in _items(body):
+    for where, index, item in _items(body, source):
         reason = wrong.get((where, index), "")
         if not (request.recorded or reason):
             continue
@@ -92,15 +97,15 @@ def records_of(request: SandboxRequest, number: int) -> Iterator[JsonObject]:
                 "call": None,
                 **part,
             }
-            text, likely = ("", "") if reason else rule_of(record)
+            text, likely = ("", "") if reason else description_of(record)
             record["rule"] = {"text": text}
             record["likely"] = likely
             yield record
 
 
-def _items(body: JsonObject) -> Iterator[tuple[str, int, Any]]:
-    """The members of the lists, attributes first: they are applied first."""
-    for where in ("attributes", "events", "purchases"):
+def _items(body: JsonObject, source: str) -> Iterator[tuple[str, int, Any]]:
+    """The members of the lists, attributes first: they are applied first. Nothing sent to mParticle is a record."""
+    for where in ("attributes", "events", "purchases") if source != "mparticle" else ():
         items = body.get(where)
         for index, item in enumerate(items if isinstance(items, list) else ()):
             yield where, index, item
@@ -198,6 +203,8 @@ def _rest_user(item: JsonObject) -> str | None:
 
 
 def _source(request: SandboxRequest) -> str:
+    if is_for_mparticle(request.method, request.path):
+        return "mparticle"
     return "rest" if request.path.partition("?")[0] in REST_PATHS else "sdk"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .api import MParticleApi, MParticleSetup
+from .api import MParticleApi, MParticleSetup, is_for_mparticle
 from .configuration import ConfigurationApi
 from .idsync import IDSyncApi
 from .uploads import UploadApi
 
-__all__ = ["ConfigurationApi", "IDSyncApi", "MParticleApi", "MParticleSetup", "UploadApi"]
+__all__ = ["ConfigurationApi", "IDSyncApi", "MParticleApi", "MParticleSetup", "UploadApi", "is_for_mparticle"]

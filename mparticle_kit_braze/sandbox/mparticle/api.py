@@ -13,7 +13,12 @@ from .idsync import IDSyncApi
 from .part import Keys
 from .uploads import UploadApi
 
-__all__ = ["MParticleApi", "MParticleSetup"]
+__all__ = ["MParticleApi", "MParticleSetup", "is_for_mparticle"]
+
+
+def is_for_mparticle(method: str, path: str) -> bool:
+    """Whether a request is for one of mParticle's APIs."""
+    return any(api.takes(method, urlsplit(path).path) for api in (IDSyncApi, UploadApi, ConfigurationApi))
 
 
 class MParticleApi:
@@ -21,6 +26,7 @@ class MParticleApi:
 
     Args:
         scripted: Gives the sandbox's scripted reply to a request, if there is one.
+        seen: Called with each request.
         keep_requests: How many requests each API remembers; ``None`` for all.
 
     Attributes:
@@ -30,17 +36,28 @@ class MParticleApi:
         uploads: Takes batches of events.
     """
 
-    def __init__(self, scripted: Callable[[SandboxRequest], Reply | None], *, keep_requests: int | None = None) -> None:
+    def __init__(
+        self,
+        scripted: Callable[[SandboxRequest], Reply | None],
+        seen: Callable[[SandboxRequest], object],
+        *,
+        keep_requests: int | None = None,
+    ) -> None:
         known = Keys()
         self.keys: dict[str, str | None] = known.secrets
-        self.configuration: ConfigurationApi = ConfigurationApi(known, scripted, keep_requests=keep_requests)
-        self.idsync: IDSyncApi = IDSyncApi(known, scripted, keep_requests=keep_requests)
-        self.uploads: UploadApi = UploadApi(known, scripted, keep_requests=keep_requests)
+        self.configuration: ConfigurationApi = ConfigurationApi(known, scripted, seen, keep_requests=keep_requests)
+        self.idsync: IDSyncApi = IDSyncApi(known, scripted, seen, keep_requests=keep_requests)
+        self.uploads: UploadApi = UploadApi(known, scripted, seen, keep_requests=keep_requests)
 
     def reset(self) -> None:
         """Forget everything but the keys."""
         for part in (self.configuration, self.idsync, self.uploads):
             part.reset()
+
+    @property
+    def requests(self) -> list[SandboxRequest]:
+        """The remembered requests of all three."""
+        return [*self.configuration.requests, *self.idsync.requests, *self.uploads.requests]
 
     def receive(
         self, method: str, path: str, headers: Mapping[str, str], raw: bytes = b""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..recorder import SandboxRequest
-from ..replies import Reply
-from .part import Answer, ApiPart, Keys, RefusedError, require
+from .part import Answer, ApiPart, RefusedError, require
 
 __all__ = ["ConfigurationApi"]
 
@@ -25,14 +24,6 @@ PATHS: Mapping[Literal["mobile", "web"], re.Pattern[str]] = {
 class ConfigurationApi(ApiPart):
     """Serves configurations; see :class:`ApiPart` for the arguments."""
 
-    def __init__(
-        self, keys: Keys, scripted: Callable[[SandboxRequest], Reply | None], *, keep_requests: int | None = None
-    ) -> None:
-        super().__init__(keys, scripted, keep_requests=keep_requests)
-        self._documents: dict[str, bytes] = {}
-        self._changed: dict[str, str] = {}
-        self.reset()
-
     @staticmethod
     def takes(method: str, path: str) -> bool:
         """Whether a request is for this API."""
@@ -41,8 +32,11 @@ class ConfigurationApi(ApiPart):
     def reset(self) -> None:
         """Forget requests and scripts, and serve empty configurations."""
         super().reset()
-        self.set([], "mobile")
-        self.set([], "web")
+        with self._lock:
+            self._documents: dict[str, bytes] = {}
+            self._changed: dict[str, str] = {}
+            self.set([], "mobile")
+            self.set([], "web")
 
     def set(self, document: Mapping[str, Any] | Sequence[Any] | bytes, form: Literal["mobile", "web"]) -> None:
         """Serve another document.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..recorder import SandboxRequest
-from ..replies import Reply
-from .part import Answer, ApiPart, JsonObject, Keys, RefusedError, basic_credentials, require
+from .part import Answer, ApiPart, JsonObject, RefusedError, basic_credentials, require
 
 __all__ = ["IDSyncApi"]
 
@@ -45,12 +44,6 @@ class IDSyncApi(ApiPart):
         aliases: The ``data`` of every alias request that was accepted.
         max_age: Seconds for which clients may keep an answer; ``None`` to say nothing.
     """
-
-    def __init__(
-        self, keys: Keys, scripted: Callable[[SandboxRequest], Reply | None], *, keep_requests: int | None = None
-    ) -> None:
-        super().__init__(keys, scripted, keep_requests=keep_requests)
-        self.reset()
 
     @staticmethod
     def takes(method: str, path: str) -> bool:

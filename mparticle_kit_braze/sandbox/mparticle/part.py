@@ -115,6 +115,7 @@ class ApiPart(ABC):
     Args:
         keys: The keys that are known.
         scripted: Gives the sandbox's scripted reply to a request, if there is one.
+        seen: Called with each request.
         keep_requests: How many requests are remembered; ``None`` for all.
 
     Attributes:
@@ -122,15 +123,21 @@ class ApiPart(ABC):
     """
 
     def __init__(
-        self, keys: Keys, scripted: Callable[[SandboxRequest], Reply | None], *, keep_requests: int | None = None
+        self,
+        keys: Keys,
+        scripted: Callable[[SandboxRequest], Reply | None],
+        seen: Callable[[SandboxRequest], object],
+        *,
+        keep_requests: int | None = None,
     ) -> None:
         self.keys = keys
         self._scripted = scripted
+        self._seen = seen
         self._script = ReplyScript()
         self._lock = threading.RLock()
         self._requests: deque[SandboxRequest] = deque(maxlen=keep_requests)
         self.answering: threading.Event = threading.Event()
-        self.answering.set()
+        self.reset()
 
     @property
     def requests(self) -> list[SandboxRequest]:
@@ -182,9 +189,11 @@ class ApiPart(ABC):
                 refused = True
                 answer = Answer(400, {"errors": [{"code": "BAD_REQUEST", "message": "malformed"}]})
         unanswered = reply.hang or reply.close
+        answered = 0 if unanswered else reply.status or answer.status
+        request = seen(answered, recorded=reply.records and not refused)
         with self._lock:
-            answered = 0 if unanswered else reply.status or answer.status
-            self._requests.append(seen(answered, recorded=reply.records and not refused))
+            self._requests.append(request)
+        self._seen(request)
         self.answering.wait()
         return replace(reply, headers={**answer.headers, **reply.headers}), answer.status, answer.body
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from ..recorder import SandboxRequest
-from ..replies import Reply
 from .batch_checks import check_batches
-from .part import Answer, ApiPart, JsonObject, Keys, RefusedError, basic_credentials, require
+from .part import Answer, ApiPart, JsonObject, RefusedError, basic_credentials, require
 
 __all__ = ["UploadApi"]
 
@@ -23,12 +21,6 @@ class UploadApi(ApiPart):
         repeated: How many batches came again.
     """
 
-    def __init__(
-        self, keys: Keys, scripted: Callable[[SandboxRequest], Reply | None], *, keep_requests: int | None = None
-    ) -> None:
-        super().__init__(keys, scripted, keep_requests=keep_requests)
-        self.reset()
-
     @staticmethod
     def takes(method: str, path: str) -> bool:
         """Whether a request is for this API."""
@@ -40,7 +32,7 @@ class UploadApi(ApiPart):
         with self._lock:
             self.batches: list[JsonObject] = []
             self.repeated: int = 0
-            self._seen: set[str] = set()
+            self._ids: set[str] = set()
 
     @property
     def events(self) -> list[JsonObject]:
@@ -62,9 +54,9 @@ class UploadApi(ApiPart):
         batches = [body] if urlsplit(request.path).path == "/v2/events" else body
         check_batches(batches, request.raw)
         for batch in batches:
-            if batch["source_request_id"] in self._seen:
+            if batch["source_request_id"] in self._ids:
                 self.repeated += 1
             else:
-                self._seen.add(batch["source_request_id"])
+                self._ids.add(batch["source_request_id"])
                 self.batches.append(batch)
         return Answer(202)

@@ -34,6 +34,7 @@ export function detailOf(entry, store, onClose) {
   if (entry.t === "record") parts.push(...wireOf(entry));
   const request = entry.t === "request" ? entry : store.requests.find((one) => one.number === entry.request);
   if (request) parts.push(...requestOf(request));
+  if (entry.t === "request" && entry.wire) parts.push(...bodyOf("Body", entry.wire));
   return parts;
 }
 
@@ -79,7 +80,7 @@ function mappingOf(entry, call) {
   return [
     h("h3", {}, "Mapping"),
     facts([
-      ["Rule", direct ? "None: a call to the Braze client itself" : rule.text || "unknown"],
+      [rule.name || direct ? "Rule" : "Kind", direct ? "None: a call to the Braze client itself" : rule.text || "unknown"],
       ["Profile", entry.profile ? `${entry.profile}${rule.particular ? `: ${rule.particular}` : ""}` : "unknown: the wire does not tell"],
       ["Source", rule.source],
       ["Told by", rule.name ? "the client" : "the wire"],
@@ -87,10 +88,16 @@ function mappingOf(entry, call) {
   ];
 }
 
+function bodyOf(title, wire) {
+  return [
+    h("div", { class: "title-row" }, h("h3", {}, title), copyButton(() => JSON.stringify(wire, null, 2))),
+    jsonView(wire),
+  ];
+}
+
 function wireOf(entry) {
   return [
-    h("div", { class: "title-row" }, h("h3", {}, "On the wire"), copyButton(() => JSON.stringify(entry.wire, null, 2))),
-    jsonView(entry.wire),
+    ...bodyOf("On the wire", entry.wire),
     h("h3", {}, "Record"),
     facts([
       ["User", entry.user ?? "anonymous"], ["Device", entry.device],

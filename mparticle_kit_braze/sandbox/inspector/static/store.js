@@ -14,7 +14,7 @@ export class Store extends EventTarget {
     this.requests = [];
     this.clients = new Map();
     this.missed = 0;
-    this.totals = { records: 0, warnings: 0, refused: 0, requests: 0, accepted: 0, failed: 0, bytes: 0, calls: 0 };
+    this.totals = { records: 0, warnings: 0, refused: 0, requests: 0, accepted: 0, failed: 0, bytes: 0, calls: 0, requestRows: 0 };
     this.points = new Map(); // kind -> points
     this.spenders = new Map(); // "kind name" -> {kind, name, count, points}
     this.kinds = new Map(); // kind -> rows
@@ -65,6 +65,7 @@ export class Store extends EventTarget {
     if (entry.state === "accepted") this.totals.accepted += 1;
     else if (entry.state === "refused") this.totals.refused += 1;
     else this.totals.failed += 1;
+    if (hasRow(entry)) this.totals.requestRows += 1;
   }
 
   #record(entry) {
@@ -129,10 +130,10 @@ export function rowStateOf(entry, call) {
   return entry.t === "record" && entry.state === "accepted" && call?.warnings.length ? "warning" : stateOf(entry);
 }
 
-/** Whether an entry has a row: a call only while there is something to say that its records do not. */
+/** Whether an entry has a row: a call or a request only while there is something to say that its records do not. */
 export function hasRow(entry) {
   if (entry.t === "record" || entry.t === "warning") return true;
-  if (entry.t === "request") return entry.state !== "accepted";
+  if (entry.t === "request") return entry.state !== "accepted" || entry.source === "mparticle";
   return stateOf(entry) !== "arrived";
 }
 

@@ -126,7 +126,7 @@ export class StreamView {
   /** Kinds that are rare have a filter once there is something to filter. */
   #countKinds() {
     const { kinds, totals } = this.store;
-    const rare = { message: kinds.get("message"), other: kinds.get("other"), call: totals.calls, request: totals.refused + totals.failed };
+    const rare = { message: kinds.get("message"), other: kinds.get("other"), call: totals.calls, request: totals.requestRows };
     for (const [kind, { chip, number }] of this.chips) {
       if (kind !== "call" && kind !== "request") setText(number, count(kinds.get(kind) ?? 0));
       chip.hidden = kind in rare && !rare[kind] && !this.hidden.has(kind);
@@ -292,7 +292,8 @@ export function titleOf(entry) {
 export function valuesOf(entry) {
   if (entry.t === "call") return entry.warnings[0]?.message ?? (entry.reason ? `${entry.outcome}: ${entry.reason}` : entry.name);
   if (entry.t === "warning") return entry.message;
-  if (entry.t === "request") return entry.problems[0] ?? plural(entry.records, "record");
+  if (entry.t === "request" && entry.problems.length) return entry.problems[0];
+  if (entry.t === "request") return entry.source === "mparticle" ? inline(entry.wire ?? "").slice(0, 500) : plural(entry.records, "record");
   if (entry.state === "refused") return entry.reason;
   const { wire, code } = entry;
   if (code === "custom") return inline(wire.custom[entry.name]);
