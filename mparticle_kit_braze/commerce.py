@@ -7,7 +7,9 @@ the containers they are given.
 from __future__ import annotations
 
 import enum
+import functools
 import numbers
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -251,10 +253,11 @@ class CommerceEvent:
         amounts: list[Any] = [product.total_amount for product in self.products]
         if transaction is not None:
             amounts += [amount for amount in (transaction.shipping, transaction.tax) if amount is not None]
+        # One after the other: sum() adds floats more exactly from Python 3.12 on, so the total would depend on it.
         try:
-            total: float | Decimal = sum(amounts)
+            total: float | Decimal = functools.reduce(operator.add, amounts)
         except (TypeError, ArithmeticError):
-            total = sum(float(amount) for amount in amounts)
+            total = functools.reduce(operator.add, map(float, amounts))
         return total
 
 

@@ -182,6 +182,8 @@ def commerce_filter(configuration: KitConfiguration) -> Callable[[CommerceEvent]
         steps.append(lambda event: event if rule.forwards(event.attributes or {}) else None)
     if filters.event_types:
         steps.append(lambda event: None if mp_hash(str(event.commerce_type)) in filters.event_types else event)
+    if filters.commerce_entities or filters.commerce_attributes:
+        steps.append(with_revenue)
     if filters.commerce_entities:
         steps.append(lambda event: without_entities(event, filters.commerce_entities))
     if filters.product_attributes or filters.promotion_attributes or filters.impression_attributes:
@@ -215,6 +217,14 @@ def commerce_filter(configuration: KitConfiguration) -> Callable[[CommerceEvent]
         return result
 
     return apply
+
+
+def with_revenue(event: CommerceEvent) -> CommerceEvent:
+    """The event with its missing revenue filled in, as the mobile cores do before a filter hides a part of it."""
+    total = event.total_amount
+    if event.product_action is None or total is None or (event.transaction and event.transaction.revenue is not None):
+        return event
+    return replace(event, transaction=replace(event.transaction or TransactionAttributes(), revenue=total))
 
 
 def without_entities(event: CommerceEvent, hidden: frozenset[int]) -> CommerceEvent:

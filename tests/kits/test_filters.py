@@ -263,3 +263,35 @@ def test_nothing_hidden_reaches_a_kit(chosen: Filters, calls: list[tuple[Any, ..
 def may_see(event: Event, chosen: Filters) -> bool:
     number = int(event.event_type)
     return mp_hash(str(number)) not in chosen.event_types and mp_hash(f"{number}{event.name}") not in chosen.event_names
+
+
+@pytest.mark.parametrize(
+    ("hidden", "total"),
+    [
+        (Filters.hiding(commerce_attributes=[(ProductAction.PURCHASE, "Tax Amount")]), 13.5),
+        (Filters(commerce_entities=frozenset({1})), 13.5),
+        (Filters.hiding(commerce_attributes=[(ProductAction.PURCHASE, "Total Amount")]), 0.0),
+    ],
+)
+def test_a_missing_revenue_is_filled_in_before_anything_is_hidden(hidden: Filters, total: float) -> None:
+    """As in the mobile cores: the total is that of the whole order, unless it is hidden itself."""
+    order = CommerceEvent(
+        product_action=ProductAction.PURCHASE,
+        products=[Product("Tea", "tea", 5, 2)],
+        transaction=TransactionAttributes("t1", tax=1.5, shipping=2),
+    )
+    seen = filtered(order, KitConfiguration(filters=hidden))
+    assert seen is not None
+    assert seen.transaction is not None
+    assert seen.transaction.revenue == total
+
+
+def test_no_revenue_is_made_up_where_there_is_none() -> None:
+    """Without a product action, or without products and revenue, the event stays without."""
+    configuration = KitConfiguration(filters=Filters(commerce_entities=frozenset({2})))
+    shown = CommerceEvent(promotion_action=PromotionAction.VIEW, promotions=[Promotion("p1")])
+    empty = CommerceEvent(product_action=ProductAction.VIEW_DETAIL)
+    for event in (shown, empty):
+        seen = filtered(event, configuration)
+        assert seen is not None
+        assert seen.transaction is None
