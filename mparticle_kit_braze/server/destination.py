@@ -76,8 +76,8 @@ class RestDestination:
         """Records were given up."""
         self._settled(records, False)
 
-    def _request(self, path: str, body: bytes, records: Sequence[Record]) -> Request:
-        self._bucket.take(self._clock.monotonic())
+    def _request(self, path: str, body: bytes, records: Sequence[Record], cost: int = 1) -> Request:
+        self._bucket.take(self._clock.monotonic(), cost)
         return Request(self._base_url + path, self._headers, body, len(records), context=tuple(records))
 
     def _read(self, response: Response) -> Answer:
@@ -171,10 +171,12 @@ class UserCall:
     Attributes:
         path: Its path.
         field: The field of the body that lists the objects.
+        cost: How much of the shared rate limit a request takes, where the endpoint's own limit is lower.
     """
 
     path: str
     field: str
+    cost: int = 1
 
 
 class UserCallsDestination(RestDestination):
@@ -216,7 +218,7 @@ class UserCallsDestination(RestDestination):
             used += 1
         call = self._calls[kind]
         joined = b",".join(record.payload for record in records[:used])
-        return self._request(call.path, b'{"%s":[%s]}' % (call.field.encode(), joined), records[:used])
+        return self._request(call.path, b'{"%s":[%s]}' % (call.field.encode(), joined), records[:used], call.cost)
 
     def interpret(self, request: Request, response: Response) -> Outcome:
         """Taken or refused as a whole."""

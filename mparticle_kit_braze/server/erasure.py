@@ -22,6 +22,7 @@ from ..locks import ForkSafeLock
 from ..storage import KeyValues
 from .attributes import external_id
 from .settings import ServerSettings
+from .validation import MAX_EXTERNAL_ID
 from .values import JsonObject, is_time_text, iso_time
 
 __all__ = ["DSRResponse", "ErasureForwarder", "ErasureStatus", "KnownProfile", "Upload"]
@@ -295,8 +296,11 @@ class ErasureForwarder:
         profile = self._resolve(mpid, identities)
         if profile is None:
             # An unknown MPID names nobody; any other identity is forwarded as given.
-            return external_id(self._settings, identities, None)
-        return external_id(self._settings, {**profile.identities, **identities}, profile.mpid)
+            found = external_id(self._settings, identities, None)
+        else:
+            found = external_id(self._settings, {**profile.identities, **identities}, profile.mpid)
+        # No user can have an id that is too long, but it might cost the other ids of its upload.
+        return found if found is None or len(found.encode("utf-8", "replace")) <= MAX_EXTERNAL_ID else None
 
     def _add(self, request_id: str, entry: _Request) -> None:
         self._requests[request_id] = self._latest[entry.fingerprint] = entry

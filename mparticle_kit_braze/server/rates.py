@@ -32,12 +32,12 @@ class TokenBucket:
                 self._tokens, self._window_end = self._capacity, None
             return 0.0 if self._tokens > 0 or self._window_end is None else self._window_end - now
 
-    def take(self, now: float) -> None:
-        """Count one request."""
+    def take(self, now: float, cost: int = 1) -> None:
+        """Count one request; ``cost`` tells how many others it stands for."""
         with self._lock.held:
             if self._window_end is None or now >= self._window_end:
                 self._tokens, self._window_end = self._capacity, now + self._window
-            self._tokens -= 1
+            self._tokens -= cost
 
     def learn(self, rate: RateHeaders, now: float) -> None:
         """Believe the headers of an answer."""

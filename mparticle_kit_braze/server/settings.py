@@ -62,7 +62,8 @@ class ServerSettings:
     Attributes:
         api_key: ``apiKey``. The app identifier key; needed for push tokens, else it only attributes events to an app.
         rest_api_key: ``restApiKey``. The REST key.
-        instance: ``cluster``, or ``host`` if that is Custom or absent. A Braze instance (``US-03``), a REST host or an ``https://`` URL.
+        instance: ``cluster``, or ``host`` if that is absent or Custom. A Braze instance (``US-03``), a REST host or an
+            ``https://`` URL.
         user_identification_type: ``userIdentificationType``. Which identity is the external id.
         email_identification_type: ``emailIdentificationType``. Which identity is the email; ``None``: none is.
         event_stream_forwarding: ``enableEventStreamForwarding``. Send at once instead of in bulk.

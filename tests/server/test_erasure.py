@@ -79,6 +79,14 @@ def test_other_types_are_taken_but_not_forwarded() -> None:
     assert forwarder.statuses == {}
 
 
+def test_an_id_no_user_can_have_is_skipped() -> None:
+    """An id above Braze's limit of 987 bytes goes nowhere, where it could cost the other ids of its upload."""
+    forwarder = ErasureForwarder(ACTIVE)
+    long = {"controller_customer_id": {"value": "\u00e9" * 494, "encoding": "raw"}}
+    assert forwarder.request(request(subject_identities=long)).status == 201
+    assert list(forwarder.statuses.values()) == ["skipped"]
+
+
 def test_a_thousand_go_at_once() -> None:
     """The thousandth request sends all of them, 50 ids a request, without waiting for the hour."""
     clock = ManualClock()

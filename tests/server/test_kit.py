@@ -95,7 +95,7 @@ def test_unchanged_attributes_are_not_sent_again() -> None:
     """A value costs once; another type, another user and an increment are changes."""
     with Sandbox() as sandbox, client_of(sandbox) as client:
         for _ in range(3):
-            user = client.for_user(customer_id="c1", email="a@b.c")
+            user = client.for_user(customer_id="c1", email="a@b.c", twitter="ada")
             user.set_user_attribute("level", 1)
             user.log_event("Visit")
         client.for_user(customer_id="c1").set_user_attribute("level", True)
@@ -105,7 +105,7 @@ def test_unchanged_attributes_are_not_sent_again() -> None:
         client.flush(5)
         sent = [item for request in sandbox.rest.requests for item in request.body.get("attributes", [])]
         assert sent == [
-            {"external_id": "c1", "email": "a@b.c", "level": 1},
+            {"external_id": "c1", "email": "a@b.c", "twitter": {"screen_name": "ada"}, "level": 1},
             {"external_id": "c1", "level": True},
             {"external_id": "c2", "level": 1},
             {"external_id": "c1", "visits": {"inc": 1}},
@@ -248,6 +248,37 @@ def test_the_current_user_works_too() -> None:
         client.flush(5)
         assert sandbox.rest.user("c1").attributes == {"color": "red"}
         assert sandbox.rest.user("c2").events == {"Visit": 1}
+
+
+def test_sessions_of_the_current_user() -> None:
+    """Forwarded sessions carry the client's session id, and so do the events and screens within."""
+    with Sandbox() as sandbox, client_of(sandbox, forward_session_events=True) as client:
+        client.identify(customer_id="c1")
+        client.log_event("Visit")
+        session = client.current_session
+        assert session is not None
+        client.log_screen("Home")
+        client.close()
+        (request,) = sandbox.rest.requests
+        names = ["Session Start", "Visit", "Viewed Home", "Session End"]
+        assert [(item["name"], item["properties"]) for item in request.body["events"]] == [
+            (name, {"session_id": session.id}) for name in names
+        ]
+
+
+@pytest.mark.parametrize("value", [5, "5"])
+def test_a_number_sent_as_text_is_added_to_here(value: int | str) -> None:
+    """Braze cannot add to a text: where numbers are sent as text, the sum is."""
+    with Sandbox() as sandbox, client_of(sandbox, attribute_typing="text", attributes_wait_for_event=True) as client:
+        with client.for_user(customer_id="c1") as user:
+            user.set_user_attribute("visits", value)
+            user.increment_user_attribute("visits", 2)
+            user.log_event("Visit")
+            user.increment_user_attribute("visits", 1)
+            user.log_event("Visit")
+        client.flush(5)
+        (request,) = sandbox.rest.requests
+        assert [item["visits"] for item in request.body["attributes"]] == ["7", "8"]
 
 
 def test_filters_of_a_configuration_hold_for_every_user() -> None:

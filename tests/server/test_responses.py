@@ -92,3 +92,7 @@ def test_bucket_believes_the_headers() -> None:
     bucket.learn(RateHeaders(limit=5, remaining=0, reset_in=3.0), 20.0)
     assert bucket.wait(21.0) == 2.0
     assert bucket.wait(23.0) == 0.0
+    bucket.take(23.0, cost=4)
+    assert bucket.wait(24.0) == 0.0
+    bucket.take(24.0, cost=4)
+    assert bucket.wait(24.0) == 9.0

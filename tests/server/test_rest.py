@@ -155,10 +155,21 @@ def test_wrong_calls_raise() -> None:
     with Sandbox() as sandbox, rest_client(sandbox) as rest:
         with pytest.raises(InvalidArgumentError):
             rest.merge({"external_id": "a", "email": "b"}, {"external_id": "c"})
+        with pytest.raises(InvalidArgumentError, match="alias_label"):
+            rest.merge({"user_alias": {"alias_name": "a"}}, {"external_id": "c"})
+        with pytest.raises(InvalidArgumentError, match="prioritization"):
+            rest.merge({"email": "a@b.c", "prioritization": ["newest"]}, {"external_id": "c"})
+        with pytest.raises(InvalidArgumentError, match="prioritization"):
+            rest.identify_email("c", "a@b.c", ["newest"])  # type: ignore[list-item]  # wrong on purpose
+        with pytest.raises(InvalidArgumentError):
+            rest.delete(["c1", ""])
+        assert rest.user_call_stats().queued == 0
         with pytest.raises(InvalidArgumentError):
             rest.set_subscription("g", "maybe", external_ids=["c"])  # type: ignore[arg-type]  # wrong on purpose
         with pytest.raises(InvalidArgumentError):
             rest.set_subscription("g", "subscribed", emails=["a"], phones=["b"])
+        with pytest.raises(InvalidArgumentError, match="external_ids"):
+            rest.set_subscription("g", "subscribed", external_ids=["c", ""])
         with pytest.raises(InvalidArgumentError):
             rest.identify("", alias_name="n", alias_label="l")
     with pytest.raises(ClosedError):

@@ -48,6 +48,14 @@ def test_mparticle_texts_are_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cluster", "instance"), [(None, "rest.example.com"), ("Custom", "rest.example.com"), ("EU 01", "EU 01")]
+)
+def test_a_custom_cluster_is_the_host(cluster: str | None, instance: str) -> None:
+    """The host counts where no instance of Braze's is chosen."""
+    assert ServerSettings.from_mparticle({"cluster": cluster, "host": "rest.example.com"}).instance == instance
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("apiTypeDetection", "Sometimes"),

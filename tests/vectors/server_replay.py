@@ -153,6 +153,9 @@ class Replay:
     def _flush(self, _call: JsonObject | None = None) -> None:
         if self._user is not None:
             self._user.end()
+        self._deliver()
+
+    def _deliver(self) -> None:
         self.clock.running.set()
         self.client.flush(10_000_000)
         self.clock.running.clear()
@@ -184,7 +187,8 @@ class Replay:
 
     def _wait(self, call: JsonObject) -> None:
         self.clock.advance(call["seconds"])
-        self.erasures.send_due()
+        if self.erasures.send_due():
+            self._deliver()
 
     def _identify(self, call: JsonObject) -> None:
         """Another user is another handle; one who was anonymous so far stays the same."""
