@@ -29,8 +29,8 @@ from .destination import ARRAY_KINDS, TrackDestination, UserCallsDestination
 from .points import data_points
 from .rates import TokenBucket
 from .settings import ServerSettings, rest_url
-from .user_calls import USER_CALLS, UserCalls
-from .validation import ArrayName, Finding, check
+from .user_calls import USER_CALLS, UserCalls, external_ids_of
+from .validation import MAX_EXTERNAL_ID, ArrayName, Finding, check
 from .values import JsonObject, UnsupportedValueError, compact_json
 
 __all__ = ["BrazeRest", "HeldBack", "TrackResult"]
@@ -249,6 +249,10 @@ class BrazeRest(UserCalls):
 
     def _queue_call(self, kind: str, item: JsonObject | str) -> bool:
         self._check_open()
+        if any(len(external_id.encode("utf-8", "replace")) > MAX_EXTERNAL_ID for external_id in external_ids_of(item)):
+            message = f"An external id has more than {MAX_EXTERNAL_ID} bytes; Braze would refuse the whole request"
+            self.reporter.report("value_refused", message, key="external_id")
+            return False
         return self._users.append(kind, compact_json(item))
 
     # -- delivery -----------------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ class RowMapper:
         for key in _PURCHASE_FIELDS:
             value = values.get(key)
             if value not in (None, ""):
-                purchase[key] = detect(value) if key in ("price", "quantity") and isinstance(value, str) else value
+                purchase[key] = _purchase_field(key, value)
         purchase["product_id"] = str(purchase["product_id"])
         purchase["time"] = _time(values, moment)
         attributes = _flat(shape, values, {*_PURCHASE_FIELDS, moment})
@@ -164,6 +164,13 @@ def _identity(key: str, value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise RowError(f"{key} is neither text nor a whole number")
+
+
+def _purchase_field(key: str, value: Any) -> Any:
+    if isinstance(value, str) and key != "product_id":
+        value = value.strip() if key == "currency" else detect(value)
+    # A column of numbers with gaps in it is written as 2.0 by many a tool.
+    return int(value) if key == "quantity" and isinstance(value, float) and value.is_integer() else value
 
 
 def _filled(keys: tuple[str, ...], values: Mapping[str, Any]) -> str | None:

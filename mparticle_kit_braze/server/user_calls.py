@@ -11,7 +11,7 @@ from ..values import check_name
 from .destination import UserCall, UserCallsDestination
 from .values import JsonObject
 
-__all__ = ["USER_CALLS", "Prioritization", "UserCalls"]
+__all__ = ["USER_CALLS", "Prioritization", "UserCalls", "external_ids_of"]
 
 USER_CALLS: Mapping[str, UserCall] = {
     "i": UserCall("/users/identify", "aliases_to_identify"),
@@ -131,6 +131,14 @@ class UserCalls(ABC):
             for start in range(0, len(named), size):
                 queued &= self._queue_call("s", {**change, key: named[start : start + size]})
         return queued
+
+
+def external_ids_of(item: JsonObject | str) -> list[str]:
+    """The external ids that an object of one of these calls names."""
+    if isinstance(item, str):
+        return [item]
+    sides = [item, item.get("identifier_to_merge", {}), item.get("identifier_to_keep", {})]
+    return [*(side["external_id"] for side in sides if "external_id" in side), *item.get("external_ids", ())]
 
 
 # One wrong object would cost all the others of its request.

@@ -67,6 +67,15 @@ def test_events_and_purchases_of_a_jsonl(tmp_path: Path) -> None:
         assert request.body["events"][0]["properties"] == {"n": 1, "ok": True}
 
 
+def test_purchases_as_tools_write_them(tmp_path: Path) -> None:
+    """Whole quantities with a fraction of nothing and blanks around the currency are what they mean."""
+    content = "customer_id,product_id,price,currency,quantity\nc1,tea,2.5, eur ,2.0\nc1,pot,30,USD,1.5\n"
+    with Sandbox() as sandbox:
+        report = imported(sandbox, tmp_path / "purchases.csv", content)
+        assert sandbox.rest.user("c1").revenue == {"eur": 5}
+    assert [(problem.line, problem.reason) for problem in report.problems] == [(3, "quantity_range quantity")]
+
+
 def test_bad_lines_are_named_and_nothing_else_is_lost(tmp_path: Path) -> None:
     """Wrong columns, another encoding, an open quotation mark and a 10 MB line cost themselves only."""
     lines = [

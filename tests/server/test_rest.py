@@ -150,6 +150,21 @@ def test_user_calls() -> None:
         assert sandbox.rest.user("s69").subscription_groups == {"g1": "subscribed"}
 
 
+def test_an_external_id_that_is_too_long_costs_no_other() -> None:
+    """Braze would refuse the whole request for it: it is not queued, and said."""
+    problems: list[Problem] = []
+    long = "é" * 494
+    with BrazeRest("rest-key-1", "http://127.0.0.1:9", storage=":memory:", on_error=problems.append) as rest:
+        assert rest.delete(["c1", long]) == 1
+        assert not rest.identify(long, alias_name="n", alias_label="l")
+        assert not rest.merge({"external_id": "c1"}, {"external_id": long})
+        assert not rest.set_subscription("g", "subscribed", external_ids=["c1", long])
+        assert rest.set_subscription("g", "subscribed", external_ids=["x" * 987])
+        assert rest.user_call_stats().queued == 2
+        assert {problem.code for problem in problems} == {"value_refused"}
+        rest.clear()
+
+
 def test_wrong_calls_raise() -> None:
     """Arguments that can never be right are refused at once."""
     with Sandbox() as sandbox, rest_client(sandbox) as rest:
