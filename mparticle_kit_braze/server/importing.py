@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..errors import ConfigurationError
 from ..storage import Storage
 from .batching import Outgoing
 from .file_lines import FileLine, FileRow, csv_rows, read_lines
+from .pacing import QueuePace
 from .progress import ImportProgress, Position
 from .rest import BrazeRest
 from .rows import IDENTITY_COLUMNS, RowError, RowMapper
@@ -32,20 +32,8 @@ Format = Literal["csv", "jsonl"]
 GROUP = 25
 """Rows that are queued, and noted as read, in one go: what a kill in between can double."""
 
-LOOK_EVERY = 60 * GROUP
-"""Rows between two looks at the queue."""
-
-QUEUE_HIGH = 20_000
-"""Waiting objects above which reading pauses ..."""
-
-QUEUE_LOW = 5000
-"""... until so few are left."""
-
-POLL = 0.05
-"""Seconds between two looks at the queue while reading pauses."""
-
-PATIENCE = 1.0
-"""Seconds without progress after which a flush finds out whether there is any hope."""
+GROUP_BYTES = 256 * 1024
+"""A group of large rows is queued as soon as it has so many bytes."""
 
 KEPT_PROBLEMS = 1000
 
@@ -133,7 +121,8 @@ class FileImport:
         self._on_progress = on_progress
         self._on_problem = on_problem
         self._line = 0
-        self._group: list[tuple[int, Outgoing]] = []
+        self._group: list[tuple[int, Outgoing]] = []  # with the lines of their rows
+        self._group_bytes = 0
         self.report: ImportReport = ImportReport(size=self._path.stat().st_size)
 
     def run(self, *, stall_timeout: float = 60.0) -> ImportReport:
@@ -150,21 +139,22 @@ class FileImport:
             OSError: The file cannot be read, or the progress not be noted.
         """
         progress = ImportProgress(self._directory, self._path, self._rest.base_url)
+        pace = QueuePace(self._rest, self._tell)
         try:
             with self._path.open("rb") as file:
                 _check_encoding(file)
                 row: FileRow | None = None
                 for row in self._rows(file, progress):
                     self._take(row)
-                    if not self.report.rows % GROUP:
-                        self._queue(progress, row)
-                        if not self.report.rows % LOOK_EVERY and not self._make_room(stall_timeout):
+                    if not self.report.rows % GROUP or self._group_bytes >= GROUP_BYTES:
+                        records, size = self._queue(progress, row)
+                        if not pace.keep(records, size, stall_timeout):
                             return self.report
                 if row is not None:
                     self._queue(progress, row)
         finally:
             progress.close()
-        self.report.finished = self._send_all(stall_timeout)
+        self.report.finished = pace.send_all(stall_timeout)
         self._tell()
         return self.report
 
@@ -224,12 +214,14 @@ class FileImport:
             self._refuse(f"{finding.rule} {finding.where}".strip())
             return
         self._group.append((row.number, prepared))
+        self._group_bytes += len(prepared.payload)
         for warning in finding.warnings:
             self._mention(f"Braze will keep only a part of a value ({warning})")
 
-    def _queue(self, progress: ImportProgress, row: FileRow) -> None:
-        """Queue what was taken, and note that all up to this row is done."""
+    def _queue(self, progress: ImportProgress, row: FileRow) -> tuple[int, int]:
+        """Queue what was taken, and note that all up to this row is done; returns records and bytes."""
         group, self._group = self._group, []
+        size, self._group_bytes = self._group_bytes, 0
         refused = self._rest.queue([prepared for _, prepared in group])
         report = self.report
         report.queued += len(group) - len(refused)
@@ -237,6 +229,7 @@ class FileImport:
             self._line = group[position][0]
             self._refuse("queue_full")
         progress.note(row.end, row.last_number, report.rows, report.queued, report.refused, row.check)
+        return len(group), size
 
     def _refuse(self, reason: str) -> None:
         self.report.refused += 1
@@ -255,33 +248,6 @@ class FileImport:
     def _tell(self) -> None:
         if self._on_progress is not None:
             self._on_progress(self.report)
-
-    # -- keeping pace -------------------------------------------------------------------------------------------
-    def _make_room(self, stall_timeout: float) -> bool:
-        """When much is queued, wait until little is left; false when Braze takes none for too long."""
-        self._tell()
-        queued = self._rest.stats().queued
-        if queued <= QUEUE_HIGH:
-            return True
-        moved = time.monotonic()
-        while queued > QUEUE_LOW:
-            time.sleep(POLL)
-            before, queued = queued, self._rest.stats().queued
-            if queued < before:
-                moved = time.monotonic()
-            elif time.monotonic() - moved > min(PATIENCE, stall_timeout):
-                return self._send_all(stall_timeout)
-        return True
-
-    def _send_all(self, stall_timeout: float) -> bool:
-        """Send what is queued; false when Braze takes none for too long."""
-        while True:
-            result = self._rest.flush(stall_timeout)
-            self._tell()
-            if result.complete:
-                return True
-            if not result.sent and not result.dead:
-                return False
 
 
 def _columns(columns: list[str] | None, line: int, problem: str) -> list[str]:

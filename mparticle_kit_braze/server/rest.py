@@ -115,7 +115,7 @@ class BrazeRest(UserCalls):
         self._lock = ForkSafeLock()
         self._closed = False
         self.limits: BatchLimits = BatchLimits(self.settings.track_batch_limit)
-        options = _track_options(self.limits, delivery_options or DeliveryOptions())
+        self.delivery_options: DeliveryOptions = _track_options(self.limits, delivery_options or DeliveryOptions())
         opened = storage if isinstance(storage, Storage) else Storage.open(storage, self.reporter)
         self._forget_lost: list[Callable[[], object]] = []
         self._track = Delivery(
@@ -124,7 +124,7 @@ class BrazeRest(UserCalls):
             ),
             storage=opened.directory("track"),
             reporter=self.reporter,
-            options=options,
+            options=self.delivery_options,
             clock=clock,
             on_delivery=on_delivery,
         )
@@ -134,7 +134,7 @@ class BrazeRest(UserCalls):
             ),
             storage=opened.directory("users"),
             reporter=self.reporter,
-            options=replace(options, max_batch_records=UserCallsDestination.MAX_OBJECTS),
+            options=replace(self.delivery_options, max_batch_records=UserCallsDestination.MAX_OBJECTS),
             clock=clock,
             on_delivery=on_delivery,
         )

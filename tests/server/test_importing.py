@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mparticle_kit_braze.delivery import DeliveryOptions
 from mparticle_kit_braze.diagnostics import Reporter
 from mparticle_kit_braze.errors import ConfigurationError
 from mparticle_kit_braze.sandbox import Reply, Sandbox
+from mparticle_kit_braze.server import BrazeRest
 from mparticle_kit_braze.server.file_lines import csv_rows, read_lines
 from mparticle_kit_braze.server.importing import GROUP, FileImport, ImportReport
 from mparticle_kit_braze.storage import Storage
@@ -133,6 +135,22 @@ def test_files_that_cannot_be(tmp_path: Path, name: str, content: str, words: st
         with pytest.raises(ConfigurationError, match=words):
             imported(sandbox, tmp_path / name, content)
         assert sandbox.rest.requests == []
+
+
+@pytest.mark.parametrize(
+    "bounds", [DeliveryOptions(max_records=200), DeliveryOptions(max_bytes=400_000, overflow="drop_newest")]
+)
+def test_an_import_does_not_outrun_its_queue(tmp_path: Path, bounds: DeliveryOptions) -> None:
+    """However small the queue and large the rows, nothing gives way: reading waits for delivery."""
+    path = tmp_path / "users.jsonl"
+    rows = [{"customer_id": f"c{number}", "note": ["x" * 250] * (number % 40)} for number in range(600)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with Sandbox() as sandbox:
+        with BrazeRest("k", sandbox.url, storage=":memory:", delivery_options=bounds) as rest:
+            report = FileImport(path, rest).run()
+            assert not rest.stats().dropped
+        assert (report.queued, report.finished) == (600, True)
+        assert len(sandbox.rest.users) == 600
 
 
 def test_a_stalled_import_stops_and_goes_on_later(tmp_path: Path) -> None:
