@@ -28,7 +28,9 @@ def main() -> None:
         send_segments_as="Both single array attribute and one attribute per segment", segment_array_limit=25
     )
     with Sandbox() as sandbox, BrazeRest("rest-key", sandbox.url, settings=settings, storage=":memory:") as rest:
-        for external_id, member_of, left in changed_memberships():
+        for number, (external_id, member_of, left) in enumerate(changed_memberships(), start=1):
+            if number % 10_000 == 0:
+                rest.flush(timeout=60)  # a night job may wait; the queue has a bound, at which the oldest give way
             result = rest.update_audiences(external_id, AudienceUpdate(AUDIENCES, member_of, left))
             for warning in result.warnings:
                 print(f"{external_id}: Braze will cut the memberships ({warning})")
