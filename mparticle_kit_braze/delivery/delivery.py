@@ -188,6 +188,11 @@ class Delivery:
             next_attempt=self._dispatcher.next_attempt(),
         )
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether all that is queued outlives the process; not in memory, by choice or because the disk failed."""
+        return self._backlog.is_durable
+
     def dead_letters(self) -> list[DeadLetter]:
         """The records that were refused for good, oldest first."""
         return self._backlog.ask(lambda outbox: outbox.dead_letters(), [])

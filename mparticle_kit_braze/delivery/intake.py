@@ -125,12 +125,16 @@ class Intake:
             written = write(data)
         except OSError as caught:
             written, error = 0, caught
+        whole = 0
+        while whole < len(frames) and written >= len(frames[whole]):
+            written -= len(frames[whole])
+            whole += 1
+        if whole < len(frames):  # the disk took only a part of it, or nothing
+            self.use_memory(error)
+            for frame in frames[whole:]:
+                self.memory.write(frame)
         for frame in frames:
-            if written >= len(frame):
-                self._count(frame)
-            else:  # the disk took only a part of it, or nothing
-                self._append_to_memory(frame, error)
-            written -= len(frame)
+            self._count(frame)
         return []
 
     # -- beside the hot path ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from .destination import Record
 from .guard import Guard
-from .journal import SEPARATOR
+from .journal import CHUNK_BYTES, SEPARATOR
 from .options import DeadLetter
 from .schema import connect
 
@@ -46,6 +46,9 @@ READ_ROWS = """
     SELECT count(*), min(id), max(id), sum(typeof(frame) = 'blob'), CAST(group_concat(frame, char(30)) AS BLOB)
     FROM (SELECT id, frame FROM records WHERE id >= ? ORDER BY id LIMIT ?)
 """
+
+MOVE_RECORDS = 1000
+"""How many records are read at a time when one outbox takes over another."""
 
 COMPACT_PAGES = 4096
 """An emptied file with more free pages than this is given back to the file system."""
@@ -171,11 +174,32 @@ class Outbox:
                 connection.execute("INSERT OR REPLACE INTO journals VALUES (?, ?)", (name, end))
         return end, len(frames)
 
-    def add(self, frames: Sequence[bytes], now: float, *, offsets: Sequence[tuple[str, int]] = ()) -> None:
-        """Queue frames that come from no journal, and note journals' offsets with them."""
+    def add(self, frames: Sequence[bytes], now: float) -> None:
+        """Queue frames that come from no journal."""
         with self._transaction() as connection:
             self._insert(connection, frames, now)
+
+    def take_over(self, other: Outbox, now: float, *, offsets: Sequence[tuple[str, int]]) -> None:
+        """Queue all that another outbox holds, and empty that one.
+
+        Args:
+            other: The other one.
+            now: Wall-clock seconds.
+            offsets: How far it absorbed journals, which are not to be absorbed again. They are noted together with its
+                records, or neither: noted alone, they would lose what is in those journals.
+        """
+        with self._transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO journals VALUES (?, ?)", offsets)
+            moved = 0
+            while records := other.peek(MOVE_RECORDS, CHUNK_BYTES, skip=moved):
+                self._insert(connection, list(map(frame_of, records)), now)
+                moved += len(records)
+            dead = [
+                (letter.time, letter.kind.encode() + letter.payload, letter.reason) for letter in other.dead_letters()
+            ]
+            connection.executemany("INSERT INTO dead_letters (time, frame, reason) VALUES (?, ?, ?)", dead)
+        other.clear()
+        other.delete_dead_letters()
 
     def forget_journals(self, names: Sequence[str]) -> None:
         """Drop the offsets of journals whose files are gone."""

@@ -18,16 +18,12 @@ from ..diagnostics import Reporter
 from .absorber import Absorber
 from .destination import Record
 from .guard import Guard
-from .journal import CHUNK_BYTES
-from .outbox import NONE_DEAD, Outbox, frame_of
+from .outbox import NONE_DEAD, Outbox
 from .schema import NewerSchemaError, is_damage, is_locked, set_aside
 
 __all__ = ["UNUSABLE", "OutboxBusyError", "Store"]
 
 T = TypeVar("T")
-
-MOVE_RECORDS = 1000
-"""How many records are moved from memory to disk in one go."""
 
 MOST_SET_ASIDE = 3
 """So many files are set aside by one process; if the next is damaged too, the disk is not to be trusted."""
@@ -267,11 +263,7 @@ class Store:
         try:
             for settled in self._unsettled:
                 self._delete(self._disk, settled)
-            # The offsets first: what memory absorbed from our journal must not be absorbed again.
-            self._disk.add([], self._clock.time(), offsets=offsets)
-            while records := self._memory.peek(MOVE_RECORDS, CHUNK_BYTES):
-                self._disk.add(list(map(frame_of, records)), self._clock.time())
-                self._memory.delete(records)
+            self._disk.take_over(self._memory, self._clock.time(), offsets=offsets)
         except UNUSABLE as error:
             if is_damage(error):
                 self._set_aside(error)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .checks import RequestProblem, parse_json
 from .recorder import SandboxRequest
 from .replies import Reply
+from .rest_checks import MAX_PROPERTIES_BYTES, change_problem, object_problem, size_problem, users_of
 
 __all__ = ["REST_PATHS", "RestApi", "RestUser"]
 
@@ -181,8 +182,8 @@ class RestApi:
         if not isinstance(body, dict):
             return 400, {"message": "the body is not a JSON object"}, {}, [RequestProblem("body", None, "not JSON")]
         if path == "/users/track":
-            return self._judge_track(body)
-        return *_judge_users(path, body), body, []
+            return self._judge_track(body, large=len(raw) > MAX_PROPERTIES_BYTES)
+        return _judge_users(path, body)
 
     def _refused_key(self, path: str, headers: Mapping[str, str]) -> tuple[int, JsonObject] | None:
         scheme, _, key = (headers.get("Authorization") or "").partition(" ")
@@ -193,8 +194,11 @@ class RestApi:
             return 403, {"message": "this key may not do that"}
         return None
 
-    def _judge_track(self, body: JsonObject) -> Verdict:
-        sizes = {array: len(body[array]) for array in ARRAYS if isinstance(body.get(array), list)}
+    def _judge_track(self, body: JsonObject, *, large: bool) -> Verdict:
+        given = [array for array in ARRAYS if body.get(array) is not None]
+        if wrong := [array for array in given if type(body[array]) is not list]:
+            return _refused(body, wrong[0], "an array is expected")
+        sizes = {array: len(body[array]) for array in given}
         most = sum(sizes.values()) if self.batch_rule == "combined" else max(sizes.values(), default=0)
         if most > MAX_OBJECTS:
             return 400, {"message": "Max Input Length Exceeded"}, body, []
@@ -202,7 +206,7 @@ class RestApi:
             RequestProblem(array, index, reason)
             for array in sizes
             for index, item in enumerate(body[array])
-            for reason in _object_problem(array, item)
+            if (reason := object_problem(array, item) or (large and size_problem(array, item)))
         ]
         errors = [
             {"type": problem.reason, "input_array": problem.where, "index": problem.index} for problem in problems
@@ -281,69 +285,32 @@ def _listed(answer: Mapping[str, Any]) -> set[tuple[Any, Any]]:
     return {(error.get("input_array"), error.get("index")) for error in listed}
 
 
-# -- checks -------------------------------------------------------------------------------------------------------
-def _judge_users(path: str, body: JsonObject) -> tuple[int, JsonObject]:
+# -- the other endpoints ------------------------------------------------------------------------------------------
+def _judge_users(path: str, body: JsonObject) -> Verdict:
+    """Take a change of who users are as a whole, or not at all."""
     lists = {name: body[name] for name in REST_PATHS[path][1] if body.get(name)}
     if len(lists) != 1:
-        return 400, {"message": f"exactly one of {', '.join(REST_PATHS[path][1])} is required"}
+        return _refused(body, "body", f"exactly one of {', '.join(REST_PATHS[path][1])} is required")
     ((name, items),) = lists.items()
-    if not isinstance(items, list) or _users_in(name, items) > MAX_USERS:
-        return 400, {"message": f"{name} takes up to {MAX_USERS}"}
+    if type(items) is not list or len(items) > MAX_USERS:
+        return _refused(body, name, f"an array of up to {MAX_USERS} is expected")
+    problems = [
+        RequestProblem(name, index, reason)
+        for index, item in enumerate(items)
+        if (reason := change_problem(name, item))
+    ]
+    if problems:
+        return 400, {"message": str(problems[0])}, body, problems
+    if name == "subscription_groups" and sum(map(users_of, items)) > MAX_USERS:
+        return _refused(body, name, f"up to {MAX_USERS} users are taken")
+    answer: JsonObject = {"message": "success"}
     if path == "/users/delete":
-        return 201, {"deleted": len(items), "message": "success"}
-    if path == "/users/merge":
-        return 202, {"message": "success"}
-    if path.startswith("/v2/"):
-        return 201, {"message": "success"}
-    return 201, {"aliases_processed": len(items), "message": "success"}
+        answer["deleted"] = len(items)
+    elif path.startswith(("/users/identify", "/users/alias/")):
+        answer["aliases_processed"] = len(items)
+    return 202 if path == "/users/merge" else 201, answer, body, []
 
 
-def _users_in(name: str, items: Iterable[Any]) -> int:
-    if name != "subscription_groups":
-        return len(list(items))
-    return sum(len(group.get(key) or ()) for group in items for key in ("external_ids", "emails", "phones"))
-
-
-def _object_problem(array: str, item: Any) -> Iterable[str]:
-    """At most one reason to refuse an object, in Braze's words where they are known."""
-    if not isinstance(item, dict):
-        yield "object expected"
-        return
-    identifiers = [key for key in ("external_id", "braze_id", "user_alias") if item.get(key)]
-    imports = array == "attributes" and item.get("push_token_import") is True
-    if not identifiers and not imports and not (item.get("email") or item.get("phone")):
-        yield "'external_id' or 'braze_id' or 'user_alias' is required"
-    elif len(identifiers) > 1:
-        yield "only one of 'external_id', 'braze_id' and 'user_alias' may be given"
-    elif len(str(item.get("external_id", "")).encode("utf-8", "replace")) > 987:
-        yield "EXTERNAL_USER_ID_TOO_LARGE"
-    elif array == "events" and not (isinstance(item.get("name"), str) and item["name"]):
-        yield "'name' is required"
-    elif array == "purchases" and not (isinstance(item.get("product_id"), str) and item["product_id"]):
-        yield "'product_id' is required"
-    elif array == "purchases" and not (isinstance(item.get("currency"), str) and len(item["currency"]) == 3):
-        yield "'currency' must be an ISO 4217 currency"
-    elif array == "purchases" and type(item.get("price")) not in (int, float):
-        yield "'price' is required"
-    elif array == "purchases" and not _is_quantity(item.get("quantity")):
-        yield "'quantity' must be from 1 to 100"
-    elif array != "attributes" and not isinstance(item.get("time"), str):
-        yield "'time' is required"
-    elif array == "attributes" and not _subscription_is_known(item):
-        yield "BAD_EMAIL_SUBSCRIPTION_STATE"
-    elif any(not key or key.startswith("$") or len(key) > 255 for key in _keys(array, item)):
-        yield "a key is empty, too long or begins with $"
-
-
-def _is_quantity(value: Any) -> bool:
-    return value is None or (type(value) is int and 1 <= value <= 100)
-
-
-def _subscription_is_known(item: JsonObject) -> bool:
-    states = ("opted_in", "subscribed", "unsubscribed")
-    return all(item[key] in states for key in ("email_subscribe", "push_subscribe") if key in item)
-
-
-def _keys(array: str, item: JsonObject) -> Iterable[str]:
-    keys = item.keys() if array == "attributes" else (item.get("properties") or {}).keys()
-    return (key.strip() for key in keys)
+def _refused(body: JsonObject, where: str, reason: str) -> Verdict:
+    problem = RequestProblem(where, None, reason)
+    return 400, {"message": str(problem)}, body, [problem]

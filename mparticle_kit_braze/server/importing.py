@@ -139,24 +139,35 @@ class FileImport:
             OSError: The file cannot be read, or the progress not be noted.
         """
         progress = ImportProgress(self._directory, self._path, self._rest.base_url)
-        pace = QueuePace(self._rest, self._tell)
         try:
             with self._path.open("rb") as file:
                 _check_encoding(file)
-                row: FileRow | None = None
-                for row in self._rows(file, progress):
-                    self._take(row)
-                    if not self.report.rows % GROUP or self._group_bytes >= GROUP_BYTES:
-                        records, size = self._queue(progress, row)
-                        if not pace.keep(records, size, stall_timeout):
-                            return self.report
-                if row is not None:
-                    self._queue(progress, row)
+                self.report.finished = self._send_rows(self._rows(file, progress), progress, stall_timeout)
         finally:
             progress.close()
-        self.report.finished = pace.send_all(stall_timeout)
         self._tell()
         return self.report
+
+    def _send_rows(self, rows: Iterator[FileRow], progress: ImportProgress, stall_timeout: float) -> bool:
+        """Send all of them; false when Braze takes none for too long."""
+        pace = QueuePace(self._rest, self._tell)
+        row: FileRow | None = None
+        for row in rows:
+            self._take(row)
+            if self.report.rows % GROUP and self._group_bytes < GROUP_BYTES:
+                continue
+            size = len(self._group), self._group_bytes
+            noted = self._queue(progress, row)
+            if not (pace.keep(*size, stall_timeout) if noted else pace.send_all(stall_timeout)):
+                return False
+            if not noted:
+                self._note(progress, row)
+        if row is not None:
+            self._queue(progress, row)
+        finished = pace.send_all(stall_timeout)
+        if row is not None and finished:
+            self._note(progress, row)
+        return finished
 
     # -- reading ------------------------------------------------------------------------------------------------
     def _rows(self, file: BinaryIO, progress: ImportProgress) -> Iterator[FileRow]:
@@ -218,18 +229,27 @@ class FileImport:
         for warning in finding.warnings:
             self._mention(f"Braze will keep only a part of a value ({warning})")
 
-    def _queue(self, progress: ImportProgress, row: FileRow) -> tuple[int, int]:
-        """Queue what was taken, and note that all up to this row is done; returns records and bytes."""
-        group, self._group = self._group, []
-        size, self._group_bytes = self._group_bytes, 0
+    def _queue(self, progress: ImportProgress, row: FileRow) -> bool:
+        """Queue what was taken, and note that all up to this row is done.
+
+        Returns:
+            Whether that is noted: not while only memory holds what is queued. A kill would lose it.
+        """
+        group, self._group, self._group_bytes = self._group, [], 0
         refused = self._rest.queue([prepared for _, prepared in group])
-        report = self.report
-        report.queued += len(group) - len(refused)
+        self.report.queued += len(group) - len(refused)
         for position in refused:
             self._line = group[position][0]
             self._refuse("queue_full")
+        safe = self._rest.is_durable or not progress.is_kept
+        if safe:
+            self._note(progress, row)
+        return safe
+
+    def _note(self, progress: ImportProgress, row: FileRow) -> None:
+        """Note that all up to this row is done."""
+        report = self.report
         progress.note(row.end, row.last_number, report.rows, report.queued, report.refused, row.check)
-        return len(group), size
 
     def _refuse(self, reason: str) -> None:
         self.report.refused += 1

@@ -72,6 +72,11 @@ class ImportProgress:
         finally:
             os.close(descriptor)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether notes are kept at all."""
+        return self._memory is not None
+
     def load(self, file: BinaryIO) -> Position | None:
         """The position noted by an earlier run; ``None`` if there is none, or the file is another one now.
 

@@ -291,6 +291,11 @@ class BrazeRest(UserCalls):
         """Delivery figures of the other endpoints."""
         return self._users.stats()
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether all that is queued for ``/users/track`` outlives the process."""
+        return self._track.is_durable
+
     def dead_letters(self) -> list[DeadLetter]:
         """The objects Braze refused, with its reasons."""
         return [*self._track.dead_letters(), *self._users.dead_letters()]

@@ -163,4 +163,7 @@ def _check_prioritization(value: object) -> list[str]:
     known = get_args(Prioritization)
     if not isinstance(value, (list, tuple)) or not value or any(word not in known for word in value):
         raise InvalidArgumentError(f"prioritization takes a list of {', '.join(known)}")
+    for one, other in (known[:2], known[2:]):
+        if one in value and other in value:
+            raise InvalidArgumentError(f"prioritization takes {one} or {other}, not both")
     return list(value)

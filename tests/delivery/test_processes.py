@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mparticle_kit_braze.delivery import Delivery
+from mparticle_kit_braze.delivery.journal import parse_frames
 
 from .server import Reply, Server
 from .support import numbers, until
@@ -128,6 +131,25 @@ def test_a_full_disk_loses_nothing(server: Server, tmp_path: Path, limit: int) -
     said, _ = run("disk_limit", server, tmp_path / "state", limit)
     assert said == "500 500 0"
     assert sorted(numbers(server.accepted)) == list(range(500))
+
+
+@pytest.mark.parametrize("limit", [50_000, 80_000])
+def test_killed_with_a_full_disk_what_was_on_it_is_not_lost(
+    make: Make, server: Server, tmp_path: Path, limit: int
+) -> None:
+    """Going on in memory and trying to come back to disk never takes a record off the disk that is not sent."""
+    server.decide = lambda _items: Reply(503)
+    process = start("killed_with_a_full_disk", server, tmp_path / "state", limit)
+    assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == -signal.SIGKILL
+    (journal,) = (tmp_path / "state").glob("*.journal")
+    frames, _ = parse_frames(journal.read_bytes())
+    written = {json.loads(frame[1:])["n"] for frame in frames}
+    assert len(written) > 100
+    server.decide = lambda _items: Reply()
+    delivery = make()
+    assert delivery.flush(20).complete
+    assert written <= set(numbers(server.accepted))
 
 
 def test_memory_stays_bounded_while_offline(server: Server, tmp_path: Path) -> None:

@@ -151,6 +151,20 @@ def disk_limit(url: str, directory: str, limit: str) -> None:
     os._exit(0)
 
 
+def killed_with_a_full_disk(url: str, directory: str, limit: str) -> None:
+    """Run into a file size limit while the server takes nothing, try to send all the same, and be killed."""
+    import resource
+
+    delivery = make(url, directory)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    for number in range(2000):
+        delivery.append("e", b'{"n": %d, "text": "%s"}' % (number, b"x" * 60))
+    for _ in range(3):
+        delivery.flush(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def memory_budget(url: str, directory: str, count: str) -> None:
     """Log many records while the endpoint is dead and say how much memory that took, in KiB."""
 
@@ -177,6 +191,7 @@ SCENARIOS: dict[str, Callable[[str, str, str], None]] = {
         fork_stuck,
         processes,
         disk_limit,
+        killed_with_a_full_disk,
         memory_budget,
     )
 }

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from mparticle_kit_braze.delivery import DeliveryOptions
 from mparticle_kit_braze.diagnostics import Reporter
 from mparticle_kit_braze.errors import ConfigurationError
-from mparticle_kit_braze.sandbox import Reply, Sandbox
+from mparticle_kit_braze.sandbox import Reply, Sandbox, SandboxRequest
 from mparticle_kit_braze.server import BrazeRest
 from mparticle_kit_braze.server.file_lines import csv_rows, read_lines
 from mparticle_kit_braze.server.importing import GROUP, FileImport, ImportReport
@@ -171,41 +172,83 @@ def test_a_stalled_import_stops_and_goes_on_later(tmp_path: Path) -> None:
 
 
 IMPORT = """
-    import sys
-    from pathlib import Path
-    from mparticle_kit_braze.diagnostics import Reporter
-    from mparticle_kit_braze.server import BrazeRest
-    from mparticle_kit_braze.server.importing import FileImport
-    from mparticle_kit_braze.storage import Storage
+import resource
+import sys
+from pathlib import Path
+from mparticle_kit_braze.diagnostics import Reporter
+from mparticle_kit_braze.server import BrazeRest
+from mparticle_kit_braze.server.importing import FileImport
+from mparticle_kit_braze.storage import Storage
 
-    path, url, state = sys.argv[1:]
-    storage = Storage.open(state, Reporter())
-    with BrazeRest("k", url, storage=storage) as rest:
-        report = FileImport(path, rest, storage=storage).run()
-    print(report.rows, report.finished)
+path, url, state, limit = sys.argv[1:]
+if int(limit):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
+storage = Storage.open(state, Reporter())
+with BrazeRest("k", url, storage=storage) as rest:
+    report = FileImport(path, rest, storage=storage).run()
+print(report.rows, report.finished)
 """
+
+
+class Importing:
+    """An import in a process of its own.
+
+    Args:
+        directory: For the file and the state.
+        sandbox: Where to.
+        rows: How many events it has.
+    """
+
+    def __init__(self, directory: Path, sandbox: Sandbox, rows: int) -> None:
+        self.names = {f"E{number}" for number in range(rows)}
+        self._sandbox = sandbox
+        path = directory / "events.jsonl"
+        path.write_text("".join(json.dumps({"customer_id": "c1", "event": name}) + "\n" for name in self.names))
+        self._command = [sys.executable, "-c", IMPORT, str(path), sandbox.url, str(directory / "state")]
+
+    def kill_when(self, condition: Callable[[], object], limit: int = 0) -> None:
+        """Begin it, with files of at most ``limit`` bytes, and kill it then."""
+        command = [*self._command, str(limit)]
+        with subprocess.Popen(command, env=child_environment(), stdout=subprocess.PIPE) as child:
+            wait_until(lambda: condition() or child.poll() is not None, 20)
+            child.send_signal(signal.SIGKILL)
+        assert child.returncode == -signal.SIGKILL
+
+    def finish(self) -> None:
+        """Begin it again; nothing was lost, and only what was on its way came twice."""
+        command = [*self._command, "0"]
+        done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "True" in done.stdout
+        events = self._sandbox.rest.user("c1").events
+        assert set(events) == self.names
+        # A batch in flight, and the rows that were just being queued.
+        assert events.total() <= len(self.names) + 75 + GROUP
 
 
 def test_killed_halfway_nothing_is_lost(tmp_path: Path) -> None:
     """After kill -9 the next run goes on: every event arrives, and at most one batch in flight comes twice."""
-    path = tmp_path / "events.jsonl"
-    total = 8000
-    path.write_text("".join(json.dumps({"customer_id": "c1", "event": f"E{n}"}) + "\n" for n in range(total)))
-    import textwrap
-
     with Sandbox(keep_requests=1) as sandbox:
-        command = [sys.executable, "-c", textwrap.dedent(IMPORT), str(path), sandbox.url, str(tmp_path / "state")]
-        with subprocess.Popen(command, env=child_environment(), stdout=subprocess.PIPE) as child:
-            wait_until(lambda: sandbox.rest.counts["events"] > 500 or child.poll() is not None, 20)
-            child.send_signal(signal.SIGKILL)
-        assert child.returncode == -signal.SIGKILL
-        assert sandbox.rest.counts["events"] < total
-        done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "True" in done.stdout
-        events = sandbox.rest.user("c1").events
-        assert set(events) == {f"E{n}" for n in range(total)}
-        assert events.total() <= total + 75 + GROUP  # a batch in flight, and the rows that were just being queued
+        run = Importing(tmp_path, sandbox, 8000)
+        run.kill_when(lambda: sandbox.rest.counts["events"] > 500)
+        assert sandbox.rest.counts["events"] < 8000
+        run.finish()
+
+
+def test_killed_with_a_full_disk_nothing_is_lost(tmp_path: Path) -> None:
+    """Rows that only memory holds do not count as done: a run after kill -9 reads them again."""
+    with Sandbox(keep_requests=1) as sandbox:
+        run = Importing(tmp_path, sandbox, 3000)
+        refused: list[SandboxRequest] = []
+
+        def busy(request: SandboxRequest) -> Reply:
+            refused.append(request)
+            return Reply(status=429, headers={"X-Ratelimit-Retry-After": "1"})
+
+        sandbox.fault = busy
+        run.kill_when(lambda: len(refused) > 1, limit=50_000)
+        sandbox.fault = None
+        run.finish()
 
 
 @settings(max_examples=60)

@@ -176,6 +176,8 @@ def test_wrong_calls_raise() -> None:
             rest.merge({"email": "a@b.c", "prioritization": ["newest"]}, {"external_id": "c"})
         with pytest.raises(InvalidArgumentError, match="prioritization"):
             rest.identify_email("c", "a@b.c", ["newest"])  # type: ignore[list-item]  # wrong on purpose
+        with pytest.raises(InvalidArgumentError, match="not both"):
+            rest.identify_phone("c", "+1", ["identified", "unidentified"])
         with pytest.raises(InvalidArgumentError):
             rest.delete(["c1", ""])
         assert rest.user_call_stats().queued == 0
