@@ -62,6 +62,7 @@ class Braze(EventCalls, MessagingFeatures):
         skip_unchanged: Which attributes are not sent again while unchanged: ``all``, the ``email``, or ``none``.
         adopt_anonymous_attributes: Unsent attributes of the anonymous user go to the first user identified (web SDK),
             or stay with the device (mobile SDKs).
+        keep_null_properties: Properties that are ``None`` go as null (Apple SDK), or are left out (web SDK).
         reporter: Where problems go; not together with ``on_error``.
         on_error: Called with each problem.
         on_delivery: Called after each request that settled records.
@@ -89,6 +90,7 @@ class Braze(EventCalls, MessagingFeatures):
         sdk_authentication: bool = False,
         skip_unchanged: SkipUnchanged = "none",
         adopt_anonymous_attributes: bool = True,
+        keep_null_properties: bool = False,
         reporter: Reporter | None = None,
         on_error: Callable[[Problem], object] | None = None,
         on_delivery: Callable[[DeliveryReport], object] | None = None,
@@ -151,7 +153,7 @@ class Braze(EventCalls, MessagingFeatures):
             minimum_trigger_interval=minimum_trigger_interval,
         )
         self._recorder.on_session = self._messaging.session_began
-        self._properties = PropertyEncoder(self._property_amiss, orjson_dumps())
+        self._properties = PropertyEncoder(self._property_amiss, orjson_dumps(), keep_null=keep_null_properties)
         self._events = EventTexts(self._state.config.blocked_events)
         self._user = BrazeUser(
             self._recorder,

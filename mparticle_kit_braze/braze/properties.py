@@ -37,18 +37,22 @@ class PropertyEncoder:
     """Encodes properties.
 
     Rules (as the Web SDK): a mapping with text keys free of control characters and double quotes; ``None`` at the
-    top is left out; at most 51200 bytes of compact JSON. A number that does not fit is left out (at the top) or
-    null (below).
+    top is left out, unless told otherwise; at most 51200 bytes of compact JSON. A number that does not fit is left out
+    (at the top) or null (below).
 
     Args:
         amiss: Told the key and what was done when a single property does not go as it is, and the rest does.
         dumps: ``orjson.dumps`` or ``None``.
+        keep_null: ``None`` at the top goes as null.
     """
 
-    def __init__(self, amiss: Callable[[str, str], object], dumps: Callable[[Any], bytes] | None) -> None:
+    def __init__(
+        self, amiss: Callable[[str, str], object], dumps: Callable[[Any], bytes] | None, *, keep_null: bool = False
+    ) -> None:
         self._amiss = amiss
         self._keys: dict[str, str] = {}
         self._dumps = dumps
+        self._keep_null = keep_null
         self.encode: Callable[[object], str] = self.encode_plainly if dumps is None else self._encode_with_orjson
         """The JSON object for properties; ``None`` gives ``{}``. Raises :class:`Refused`."""
 
@@ -131,7 +135,7 @@ class PropertyEncoder:
                 continue
             except Refused as refused:
                 raise Refused(f"property {shown(key)} is {refused.reason}", key) from None
-            if member is not None:
+            if member is not None or self._keep_null:
                 parts += head, compact(member)
         return parts
 

@@ -16,7 +16,7 @@ from ..errors import ClosedError
 from ..locks import ForkSafeLock
 from .encoding import quote, to_bytes
 from .request_body import ATTRIBUTES
-from .sessions import MIN_TIMEOUT, Session
+from .sessions import MIN_TIMEOUT, Session, to_milliseconds
 from .state import State, new_id
 
 __all__ = ["Recorder"]
@@ -131,8 +131,8 @@ class Recorder:
         return True
 
     def now(self) -> float:
-        """Seconds since the epoch."""
-        return self._time()
+        """Seconds since the epoch, as an event of now would have them."""
+        return to_milliseconds(self._time())
 
     @property
     def owner(self) -> str:

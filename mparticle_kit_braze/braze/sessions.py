@@ -7,7 +7,7 @@ from typing import Any
 
 from .encoding import quote, to_bytes
 
-__all__ = ["ANONYMOUS_EVENT", "MIN_DURATION", "MIN_TIMEOUT", "USER_EVENT", "Session", "event_payload"]
+__all__ = ["ANONYMOUS_EVENT", "MIN_DURATION", "MIN_TIMEOUT", "USER_EVENT", "Session", "to_milliseconds"]
 
 USER_EVENT = "e"
 """The kind of record that holds an event of an identified user."""
@@ -74,4 +74,10 @@ class Session:
 
 def event_payload(code: str, at: float, data: str, suffix: str) -> bytes:
     """One event as it goes on the wire: times in seconds with milliseconds as the fraction."""
-    return to_bytes(f'{{"name":"{code}","time":{at:.3f},"data":{data}{suffix}')
+    return to_bytes(f'{{"name":"{code}","time":{to_milliseconds(at):.3f},"data":{data}{suffix}')
+
+
+def to_milliseconds(at: float) -> float:
+    """A time cut to milliseconds; were some rounded, a session could seem to begin after its first event."""
+    second = int(at)
+    return second + int((at - second) * 1000) / 1000

@@ -35,6 +35,7 @@ __all__ = ["BrazeKit", "BrazeKitSettings"]
 
 _SCREEN_TYPE = 0
 _SYNCED = "stored_attributes_sent"
+_LTV_INCREASE = "LogLTVIncrease"
 
 
 class BrazeKitSettings(TypedDict, total=False):
@@ -235,6 +236,7 @@ class BrazeKit(Kit):
             sdk_authentication=settings.sdk_authentication,
             skip_unchanged=self._profile.skip_unchanged,
             adopt_anonymous_attributes=self._profile.adopts_anonymous,
+            keep_null_properties=self._profile.keeps_null,
             reporter=context.reporter,
             on_delivery=context.on_delivery,
             delivery_options=self._delivery_options,
@@ -279,6 +281,8 @@ class BrazeKit(Kit):
         if name is None:
             return
         attributes = event.attributes
+        if "$MethodName" in attributes and attributes["$MethodName"] == _LTV_INCREASE and profile.name == "android":
+            return  # its core makes another call of it, which the kit leaves empty
         braze = self._braze or self.braze
         braze.log_custom_event(name, profile.properties(attributes) if attributes else None, time=event.timestamp)
         if self._rules is not None and attributes:

@@ -13,12 +13,13 @@ Events and screens
 | `log_event("e", {"i": 5, "d": 2.0, "b": True})` | `e {"i": 5, "d": 2.0, "b": true}` | `e {"i": 5, "d": 2.0, "b": true}` | `e {"i": "5", "d": "2.0", "b": "true"}` | `e {"i": "5", "d": "2", "b": "true"}` |
 | `log_event("e", {"i": "5", "d": "2.5", "b": "TRUE"}, type_detection)` | `e {"i": "5", "d": "2.5", "b": "TRUE"}` | `e {"i": "5", "d": "2.5", "b": "TRUE"}` | `e {"i": 5, "d": 2.5, "b": true}` | `e {"i": 5, "d": 2.5, "b": true}` |
 | `log_event("e", {"t": datetime(2020, 1, 2, 3, 4, 5)})` | `e {"t": "2020-01-02T03:04:05"}` | `e {"t": "2020-01-02T03:04:05"}` | `e {"t": "2020-01-02T03:04:05"}` | `e {"t": "2020-01-02T03:04:05+0000"}` |
-| `log_event("e", {"n": None})` | `e` | `e {"n": null}` | `e` | `e` |
+| `log_event("e", {"n": None})` | `e` | `e {"n": null}` | `e` | `e {"n": null}` |
+| `log_event("e", {"n": None}, type_detection)` | `e` | `e {"n": null}` | `e` | `e` |
 | `log_event("e", {"o": {"k": 1}, "l": [1, 2]})` | `e` | `e` | `e {"o": "{k=1}", "l": "[1, 2]"}` | `e {"o": "{\"k\": 1}", "l": "[1, 2]"}` |
 | `log_screen("s", {"$k": 1})` | - | - | - | - |
 | `log_screen("s", {"$k": 1}, forward_screen_views)` | `s {"k": 1}` | `s {"k": 1}` | `s {"$k": "1"}` | `s {"k": "1"}` |
 
-A top-level ``null`` property is not sent by the adapter.
+A top-level ``null`` property is sent by the adapter in the ios profile only.
 
 User attributes
 

@@ -98,7 +98,7 @@ class Coordinator:
             time=clock.time,
             timeout=session_timeout,
             mpid=lambda: None if self._users.current is None else self._users.current.mpid,
-            run=self._turn.run,
+            run=self._in_turn,
             on_start=kits.session_started,
             on_end=kits.session_ended,
         )
@@ -189,6 +189,18 @@ class Coordinator:
             self._reporter.report("waiting_failed", f"A {call} that waited raised {type(error).__name__}", key=call)
         finally:
             self._replaying = None
+
+    def _in_turn(self, action: Callable[[], None]) -> None:
+        """Run an action in turn. A call that has waited is made in turn: what it leads to comes before the next one."""
+        thread = threading.get_ident()
+        if self._replaying != thread:
+            self._turn.run(action)
+            return
+        self._replaying = None  # what kits call back with waits
+        try:
+            action()
+        finally:
+            self._replaying = thread
 
     def _log_event(self, name: str, event_type: int, attributes: dict[str, Any], timestamp: float) -> None:
         self._kits.log_event(owned_event(name, EventType.of(event_type), attributes, timestamp))
@@ -296,7 +308,7 @@ class Coordinator:
             self._kits.settle()
             self._kits.consent_changed(user, old, new)
 
-        self._turn.run(tell)
+        self._in_turn(tell)
 
     def set_opt_out(self, opted_out: bool, *, erase: bool = False) -> None:
         """Remember the opt-out; kits that it stops hear of it first, kits that start again hear of it too."""
@@ -400,7 +412,7 @@ class Coordinator:
         """Decide the gates anew if an attribute may move one; before the kits hear of it, as the web core does."""
         if self._kits.rejudges_on_attributes():
             self._judge()
-            self._turn.run(self._kits.settle)
+            self._in_turn(self._kits.settle)
 
 
 def waiting_room(storage: Storage, reporter: Reporter) -> WaitingRoom:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from .configuration import EVERYONE, AttributeRule, ConsentRule, Filters, Form, KitConfiguration
@@ -43,20 +44,37 @@ WEB_FILTERS = {
 """Lists in the web form."""
 
 USER_ACTIONS = {"eaa": "event_attribute_add", "ear": "event_attribute_remove", "eas": "event_attribute_set"}
-MOBILE_KEYS = frozenset({"id", "as", "hs", "bk", "avf", "crvf", "eau", "pr"})
-WEB_RULES = ("filteringEventAttributeValue", "filteringUserAttributeValue", "filteringConsentRuleValues")
-WEB_KEYS = frozenset(
-    {"moduleId", "name", "suffix", "settings", "isDebug", "isSandbox", "excludeAnonymousUser", *WEB_FILTERS, *WEB_RULES}
+COMMON_KEYS = frozenset({"id", "moduleId", "as", "settings"})
+"""The number and the settings, which either form may give under the other's name."""
+
+MOBILE_RULES = frozenset({"hs", "bk", "avf", "crvf", "eau", "pr"})
+WEB_RULES = frozenset(
+    {"filteringEventAttributeValue", "filteringUserAttributeValue", "filteringConsentRuleValues"}
+    | {"excludeAnonymousUser", *WEB_FILTERS}
 )
+MOBILE_KEYS = MOBILE_RULES | COMMON_KEYS
+WEB_KEYS = WEB_RULES | COMMON_KEYS | {"name", "suffix", "isDebug", "isSandbox"}
 
 
 def read_configuration(reader: Reader, form: Form | None) -> KitConfiguration:
     """A configuration in that form; ``None`` to tell the form by the keys."""
     if form is None:
-        form = "web" if WEB_KEYS & reader.names() and not MOBILE_KEYS & reader.names() else "mobile"
+        form = form_of(reader.names())
     elif form not in ("mobile", "web"):
         raise reader.error("form must be 'mobile', 'web' or None")
+    for key in sorted(reader.names() & (WEB_RULES if form == "mobile" else MOBILE_RULES)):
+        reader.ignore(f"has no effect in the {form} form", key)
     return read_mobile(reader) if form == "mobile" else read_web(reader)
+
+
+def form_of(names: AbstractSet[str]) -> Form:
+    """The form that an entry's keys tell: its filters and rules first, then all else."""
+    for mobile, web in ((MOBILE_RULES, WEB_RULES), ({"id", "as"}, WEB_KEYS)):
+        if names & mobile:
+            return "mobile"
+        if names & web:
+            return "web"
+    return "mobile"
 
 
 def write_configuration(configuration: KitConfiguration) -> dict[str, Any]:
@@ -84,8 +102,8 @@ def read_mobile(reader: Reader) -> KitConfiguration:
     bracket = reader.object("bk")
     low, high = EVERYONE if bracket is None else (bracket.integer("lo", 0), bracket.integer("hi", EVERYONE[1]))
     return KitConfiguration(
-        kit_id=reader.integer("id", 0),
-        settings=reader.texts("as"),
+        kit_id=reader.integer("id", reader.integer("moduleId", 0)),
+        settings={**reader.texts("settings"), **reader.texts("as")},
         filters=Filters(**hidden),
         attribute_rule=mobile_attribute_rule(reader),
         consent_rule=mobile_consent_rule(reader),
@@ -108,7 +126,10 @@ def read_projections(entries: Sequence[Reader]) -> tuple[Projection, ...]:
 
 
 def mobile_attribute_rule(reader: Reader) -> AttributeRule | None:
-    """``avf``. A missing or mistyped part turns the rule off, as on Android; that is noted."""
+    """``avf``. Something mistyped, or a missing part, turns the rule off, as on Android; that is noted."""
+    if not isinstance(reader.get("avf"), Mapping | None):
+        reader.ignore("must be an object; the rule is off", "avf")
+        return None
     rule = reader.object("avf")
     if rule is None:
         return None
@@ -167,9 +188,9 @@ def read_web(reader: Reader) -> KitConfiguration:
     }
     return KitConfiguration(
         form="web",
-        kit_id=reader.integer("moduleId", 0),
+        kit_id=reader.integer("moduleId", reader.integer("id", 0)),
         name=f"{name}-{suffix}" if name and suffix else name,
-        settings=reader.texts("settings"),
+        settings={**reader.texts("as"), **reader.texts("settings")},
         filters=Filters(**hidden),
         attribute_rule=web_rule(reader, "filteringEventAttributeValue", "eventAttributeName", "eventAttributeValue"),
         user_attribute_rule=web_rule(reader, "filteringUserAttributeValue", "userAttributeName", "userAttributeValue"),

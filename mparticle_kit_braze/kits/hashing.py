@@ -12,13 +12,13 @@ _TWO_32 = 1 << 32
 _TWO_64 = 1 << 64
 
 
-def mp_hash(text: str) -> int:
-    """The signed 32-bit hash of a text, ignoring case.
+def mp_hash(text: str | None) -> int:
+    """The signed 32-bit hash of a text, ignoring case; 0 if it is empty or missing.
 
     Java's ``String.hashCode`` of the lower-cased text: ``h = 31 * h + unit`` over the UTF-16 code units.
     Source: Android ``MPUtility.mpHash``, web ``generateHash``.
     """
-    lowered = text.lower()
+    lowered = (text or "").lower()
     value = 0
     if lowered.isascii():  # one byte is one code unit then
         for unit in lowered.encode("ascii"):

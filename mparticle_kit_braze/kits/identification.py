@@ -184,7 +184,7 @@ class Identification:
                 "identity_failed", f"{change.operation} failed: {outcome.reason}; the user stays", key=change.operation
             )
             self._fail(change, outcome)
-        elif outcome is None:
+        elif outcome is None or outcome.mpid == 0:  # 0 is nobody yet
             self._fail(change, IdentityFailure(change.operation, UNKNOWN, "there was no answer"))
         else:
             previous = self._users.current

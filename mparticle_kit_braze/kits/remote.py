@@ -270,7 +270,7 @@ class RemoteConfiguration:
 
         date = formatdate(self._clock.time(), usegmt=True)
         parts = urlsplit(self._url())
-        path = parts.path[parts.path.index("/v4/") :] if self._form == "mobile" else parts.path
+        path = parts.path[parts.path.rindex("/v4/") :] if self._form == "mobile" else parts.path
         signed = f"GET\n{date}\n{path}?{parts.query}"
         return {"Date": date, "x-mp-signature": hmac.new(secret.encode(), signed.encode(), hashlib.sha256).hexdigest()}
 

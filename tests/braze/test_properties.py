@@ -205,6 +205,13 @@ def test_size_limit_counts_bytes(letter: str) -> None:
             encode({"a": text + "x"})
 
 
+def test_null_goes_where_it_is_kept() -> None:
+    """With and without ``orjson``; numbers that do not fit are left out all the same."""
+    for dumps in (None, orjson_dumps()):
+        keeping = PropertyEncoder(lambda key, reason: None, dumps, keep_null=True)
+        assert json.loads(keeping.encode({"a": None, "n": math.nan, "b": 1})) == {"a": None, "b": 1}
+
+
 def test_key_memory_is_bounded() -> None:
     """An app that makes up keys does not make the encoder grow for ever."""
     it = encoder()

@@ -19,6 +19,14 @@ def test_the_first_event_begins_a_session(client: Client) -> None:
     assert client.delivery.wanted_soon == 1
 
 
+def test_no_event_seems_older_than_its_session(client: Client, clock: ManualClock) -> None:
+    """Times are cut to milliseconds, all in the same way."""
+    clock.advance(0.0006)
+    client.braze.log_custom_event("e")
+    client.braze.change_user("u1")
+    assert {event["time"] for event in client.queued()} == {START}
+
+
 def test_attributes_neither_begin_nor_extend_nor_revive_a_session(client: Client, clock: ManualClock) -> None:
     """Only events count as activity."""
     client.user.set_first_name("Ada")

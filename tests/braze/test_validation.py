@@ -217,6 +217,14 @@ def test_coordinates_as_text(client: Client) -> None:
         assert not locate(wrong, 1)
 
 
+def test_characters_are_counted_as_javascript_does(client: Client) -> None:
+    """A character beyond U+FFFF counts twice."""
+    assert client.user.set_line_id("😀" * 16)
+    assert not client.user.set_line_id("😀" * 17)
+    assert client.user.set_email("😀" * 124 + "ab@cd.ef")
+    assert not client.user.set_email("😀" * 125 + "ab@cd.ef")
+
+
 ORDER: dict[str, Any] = {
     "order_id": "o1",
     "currency": "eur",
@@ -244,6 +252,7 @@ def test_ecommerce_events_of_the_whole_schema(client: Client) -> None:
     [
         {"order_id": ""},
         {"order_id": "x" * 256},
+        {"order_id": "😀" * 128},
         {"total_value": "9.5"},
         {"total_value": -1},
         {"total_value": True},

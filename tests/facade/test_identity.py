@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from mparticle_kit_braze.diagnostics import Reporter
 from mparticle_kit_braze.errors import InvalidArgumentError
 from mparticle_kit_braze.identity import IdentityRequest, IdentityType, LocalResolver, User, new_mpid
 from mparticle_kit_braze.storage import Storage
-from tests.kits.recording import RecordingKit
+from tests.kits.recording import FixedResolver, RecordingKit
 from tests.support import python_process
 
 
@@ -71,6 +72,15 @@ def test_an_anonymous_user_becomes_the_known_one() -> None:
         client.login(customer_id="ada")
         assert (current(client).mpid, current(client).is_logged_in) == (anonymous, True)
         assert current(client).attributes == {"seen": 1}
+
+
+def test_mpid_0_is_no_user() -> None:
+    """A resolver that answers with the temporary MPID has not named anybody yet."""
+    failures: list[Any] = []
+    with MParticle([RecordingKit()], storage=":memory:", resolver=FixedResolver(0)) as client:
+        client.login(IdentityRequest(customer_id="ada", on_failure=failures.append))
+        assert client.current_user is None
+    assert [(failure.operation, failure.code) for failure in failures] == [("login", -1)]
 
 
 def test_users_are_kept_apart() -> None:

@@ -38,7 +38,7 @@ from mparticle_kit_braze.consent import ConsentState, GDPRConsent
 from mparticle_kit_braze.delivery import Response
 from mparticle_kit_braze.events import Event, ScreenView
 from mparticle_kit_braze.identity import User
-from mparticle_kit_braze.idsync.api import Meaning, read_answer, read_mpid
+from mparticle_kit_braze.idsync.api import Meaning, read_answer, read_mpid, signed_headers
 from mparticle_kit_braze.kits.kit import IdentityOperation
 from mparticle_kit_braze.kits.waiting import MOST_CALLS
 from mparticle_kit_braze.sandbox import Reply, Sandbox
@@ -596,3 +596,12 @@ def test_pods() -> None:
     assert IDSyncResolver("k")._base == "https://identity.mparticle.com"
     assert IDSyncResolver("eu1-k", direct_routing=True)._base == "https://identity.eu1.mparticle.com"
     assert IDSyncResolver("k", direct_routing=True)._alias_base == "https://nativesdks.us1.mparticle.com"
+
+
+def test_a_proxys_prefix_is_not_signed() -> None:
+    """The signed path is that of mParticle's own host, which checks it behind the proxy."""
+    signatures = {
+        signed_headers(f"{host}/v1/identify", b"{}", key=KEY, secret=SECRET, now=0)["x-mp-signature"]
+        for host in ("https://identity.mparticle.com", "https://proxy.example/mp", "https://proxy.example/v1/mp")
+    }
+    assert len(signatures) == 1

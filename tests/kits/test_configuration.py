@@ -184,6 +184,7 @@ def test_what_is_no_object_is_refused(source: object) -> None:
     [
         ({"avf": {"i": True, "a": "x", "v": 2}}, "avf: i, a and v"),
         ({"avf": {"i": True}}, "avf: i, a and v"),
+        ({"avf": [1]}, "avf: must be an object"),
         ({"hs": {"et": {"49": True}}}, "hs.et.49: must be 0 or 1"),
     ],
 )
@@ -192,6 +193,30 @@ def test_what_android_tolerates_is_noted(entry: dict[str, Any], note: str) -> No
     read = KitConfiguration.from_json(entry)
     assert read.ignored[0].startswith(note)
     assert read == KitConfiguration()
+
+
+@pytest.mark.parametrize(
+    ("entry", "form"),
+    [
+        ({"id": 28, "as": {"a": "b"}, "eventNameFilters": [5]}, "web"),
+        ({"moduleId": 28, "settings": {"a": "b"}, "hs": {"ec": {"5": 0}}}, "mobile"),
+        ({"id": 28, "settings": {"a": "b"}, "name": "Appboy", "hs": {"ec": {"5": 0}}}, "mobile"),
+    ],
+)
+def test_number_and_settings_may_have_the_other_forms_names(entry: dict[str, Any], form: str) -> None:
+    """Filters tell the form; no filter is lost because the rest of the entry is written as in the other form."""
+    read = KitConfiguration.from_json(entry)
+    assert (read.form, read.kit_id, read.settings) == (form, 28, {"a": "b"})
+    assert read.filters.event_names == {5}
+    assert KitConfiguration.from_json(read.to_json()) == read
+
+
+def test_filters_of_the_other_form_are_noted() -> None:
+    """Where both forms are mixed the mobile one counts, and what has no effect is said."""
+    read = KitConfiguration.from_json({"hs": {"ec": {"5": 0}}, "excludeAnonymousUser": True})
+    assert (read.form, read.exclude_anonymous) == ("mobile", False)
+    assert read.filters.event_names == {5}
+    assert read.ignored == ("excludeAnonymousUser: has no effect in the mobile form",)
 
 
 def test_every_number_but_one_hides() -> None:

@@ -33,6 +33,11 @@ def test_hash_equals_javas(text: str) -> None:
     assert mp_hash(text) == java_hash(text)
 
 
+def test_nothing_hashes_to_zero() -> None:
+    """As an empty text, a missing one."""
+    assert (mp_hash(""), mp_hash(None)) == (0, 0)
+
+
 @given(st.text(st.characters(max_codepoint=127)))
 def test_apples_hash_is_the_same_for_ascii(text: str) -> None:
     """The UTF-8 variant differs beyond ASCII only."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from mparticle_kit_braze.client import MParticle
 from mparticle_kit_braze.consent import CCPAConsent, ConsentState, GDPRConsent
+from mparticle_kit_braze.identity import IdentityType, Operation, PendingResolution, Resolution, User
 from mparticle_kit_braze.kits.configuration import AttributeRule, KitConfiguration
 from mparticle_kit_braze.kits.hashing import mp_hash
 from mparticle_kit_braze.kits.rules import closed_because
@@ -108,6 +111,53 @@ def test_a_gate_follows_consent() -> None:
         client.log_event("C")
         assert client.stats().gates == {"Recording": "consent"}
     assert kit.names() == ["on_start", "on_consent_changed", "log_event", "on_stop"]
+
+
+class LateResolver:
+    """Answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.answer = PendingResolution()
+
+    def resolve(
+        self, operation: Operation, identities: Mapping[IdentityType, str | None], current: User | None
+    ) -> PendingResolution:
+        """The one answer that is to come."""
+        return self.answer
+
+
+class SessionKit(RecordingKit):
+    """Notes the start of sessions too."""
+
+    @override
+    def on_session_start(self) -> None:
+        self.calls.append(("on_session_start",))
+
+
+CONSENT = {"crvf": {"i": True, "v": [{"h": MARKETING, "c": True}]}}
+TIER = {"userAttributeName": str(mp_hash("tier")), "userAttributeValue": str(mp_hash("pro")), "includeOnMatch": True}
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({}, ["on_start", "on_identity_completed", "on_session_start", "log_event", "on_user_attribute_set"]),
+        (CONSENT, ["on_start", "on_consent_changed"]),
+        ({"filteringUserAttributeValue": TIER}, ["on_start", "on_user_attribute_set"]),
+    ],
+)
+def test_gates_follow_calls_that_have_waited(entry: dict[str, Any], told: list[str]) -> None:
+    """What such a call opens is open for the next one, as when calls need not wait; sessions start before events."""
+    kit, resolver = SessionKit(entry), LateResolver()
+    with MParticle([kit], storage=":memory:", resolver=resolver) as client:
+        client.log_event("A")
+        client.set_user_attribute("tier", "Pro")
+        client.set_consent("gdpr", "Marketing", True)
+        client.log_event("B")
+        resolver.answer.complete(Resolution(1000, is_logged_in=False))
+        names = kit.names()
+    assert names[: len(told)] == told
+    assert (names[-1], kit.of("log_event")[-1][0].name) == ("log_event", "B")
 
 
 def test_a_gate_follows_the_user() -> None:

@@ -39,7 +39,10 @@ def _shown(value: Any) -> str:
 
 
 def decode(value: Any) -> Any:
-    """A call's argument as a Python value: date-times and repeated texts are spelt out."""
+    """A call's argument as a Python value: date-times and repeated texts are spelt out.
+
+    A whole number beyond 64 bits is a float, as where the vectors were recorded.
+    """
     if isinstance(value, list):
         return [decode(item) for item in value]
     if isinstance(value, dict):
@@ -51,6 +54,8 @@ def decode(value: Any) -> Any:
         if value.keys() == {"$year_minus"}:
             return _this_year() - value["$year_minus"]
         return {key: decode(item) for key, item in value.items()}
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        return float(value)
     return value
 
 

@@ -117,3 +117,14 @@ def test_decode_spells_out_dates_and_repetitions() -> None:
     """Arguments become Python values; ordinary objects stay what they are."""
     value = decode({"d": {"$date": "2020-01-02T03:04:05.678Z"}, "t": [{"$repeat": ["ab", 2]}], "o": {"$add": [1]}})
     assert value == {"d": parse_instant("2020-01-02T03:04:05.678Z"), "t": ["abab"], "o": {"$add": [1]}}
+
+
+def test_decode_takes_whole_numbers_beyond_64_bits_as_floats() -> None:
+    """As where the vectors were recorded; others stay whole, and booleans booleans."""
+    decoded = decode([10**20, -(2**63), 2**63 - 1, True])
+    assert [(type(number), number) for number in decoded] == [
+        (float, 1e20),
+        (int, -(2**63)),
+        (int, 2**63 - 1),
+        (bool, True),
+    ]

@@ -29,6 +29,55 @@ def test_a_kit_that_refuses_its_configuration_sends_nothing(runner: Runner) -> N
     assert [mismatch.path for mismatch in runner.run({**refused, "expect": expected})] == ["events[0]"]
 
 
+def filter_vector(*calls: dict[str, Any], events: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
+    """A vector about what reaches a kit, which expects events of these names."""
+    expected = [{"name": name, "attributes": []} for name in events]
+    fields = {"profile": "android", "kit_config": {}, "mpid": "1000", **fields}
+    return {"name": "v", "kind": "filter", "calls": list(calls), "expect_events": expected, **fields}
+
+
+EVENT = {"call": "log_event", "name": "E"}
+
+
+def test_a_kit_that_refuses_its_configuration_is_not_active(runner: Runner) -> None:
+    """What filters expect of it is told apart as well."""
+    refused = {"hs": {"et": {"x": 0}}}
+    assert runner.run(filter_vector(EVENT, kit_config=refused, expect_active=False)) == []
+    assert runner.run(filter_vector(EVENT, kit_config=refused, expect_active=True, events=("E",))) != []
+
+
+def test_who_is_logged_in_at_the_start_is_the_vectors_to_say(runner: Runner) -> None:
+    """Identities at the start do not log in a user that the vector says is not; a login does, a modify does not."""
+    known: dict[str, Any] = {"kit_config": {"eau": True}, "identities": {"customerid": "c"}}
+    modify = {"call": "modify", "identities": {"email": "a@b.c"}}
+    login = {"call": "login", "identities": {"customerid": "c"}}
+    logout = {"call": "logout"}
+    assert runner.run(filter_vector(EVENT, events=("E",), **known)) == []
+    assert runner.run(filter_vector(EVENT, modify, EVENT, logged_in=False, expect_active=False, **known)) == []
+    assert runner.run(filter_vector(EVENT, login, EVENT, logout, EVENT, logged_in=False, events=("E",), **known)) == []
+
+
+@pytest.mark.parametrize(
+    ("profile", "entry"),
+    [
+        ("android", {"as": {"honorOptOut": "False"}}),
+        ("web", {"settings": {"honorOptOut": "False"}}),
+        ("web", {"hs": {"et": {"56": 1}}, "as": {"honorOptOut": "False"}}),
+    ],
+)
+def test_settings_may_stand_in_the_kits_entry(runner: Runner, profile: str, entry: dict[str, Any]) -> None:
+    """They join those that every vector has."""
+    opt_out = {"call": "set_opt_out", "value": True}
+    given = filter_vector(EVENT, opt_out, profile=profile, kit_config=entry, events=("E",), expect_active=True)
+    assert runner.run(given) == []
+
+
+def test_an_entry_of_the_web_is_read_in_its_form(runner: Runner) -> None:
+    """Whatever keys it has: this one is for the other environment."""
+    other = {"isDebug": True}
+    assert runner.run(filter_vector(EVENT, profile="web", kit_config=other, expect_active=False)) == []
+
+
 def test_a_wrong_call_sends_nothing_and_the_next_one_goes_on(runner: Runner) -> None:
     """Wrong calls raise in Python; the originals refuse them in silence."""
     found = runner.run(

@@ -15,7 +15,7 @@ from typing import Any
 from ..encoding import MAX_PROPERTY_BYTES, compact, plain, plain_scalar, size
 from ..refusal import Refused
 from .purchases import currency_code
-from .values import required_text, unwrapped
+from .values import characters, required_text, unwrapped
 
 __all__ = ["ECOMMERCE_EVENTS", "ecommerce_event", "ecommerce_properties"]
 
@@ -28,7 +28,7 @@ Amiss = Callable[[str, str], object]
 
 def _text(value: Any, field: str, _amiss: Amiss) -> str:
     value = unwrapped(value)
-    if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT:
+    if not isinstance(value, str) or not 1 <= characters(value) <= MAX_TEXT:
         raise Refused(f"{field} must be text of 1 to {MAX_TEXT} characters", field)
     return str.__str__(value)
 
@@ -78,7 +78,7 @@ def _metadata(value: Any, field: str, amiss: Amiss) -> Any:
         raise Refused(f"{field} must be an object", field)
     kept = {}
     for key, member in members.items():
-        if not 1 <= len(key) <= MAX_TEXT or key.startswith("$"):
+        if not 1 <= characters(key) <= MAX_TEXT or key.startswith("$"):
             raise Refused(f"a key of {field} must have 1 to {MAX_TEXT} characters and no leading $", field)
         if member is not None:
             kept[key] = member

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..encoding import checked_float, to_bytes
 from ..refusal import Refused
-from .values import leading_integer, unwrapped
+from .values import characters, leading_integer, unwrapped
 
 __all__ = [
     "birth_date",
@@ -44,7 +44,7 @@ def optional_text(value: Any, what: str) -> str | None:
 def email_address(value: Any) -> str | None:
     """``local@a.b`` without blanks, at most 256 characters, or ``None``."""
     text = optional_text(value, "email")
-    if text is not None and (len(text) > MAX_EMAIL or not re.fullmatch(EMAIL, text)):
+    if text is not None and (characters(text) > MAX_EMAIL or not re.fullmatch(EMAIL, text)):
         raise Refused("email must be an address such as name@example.com of at most 256 characters, or None")
     return text
 
@@ -95,7 +95,7 @@ def subscription_state(value: Any) -> str:
 def line_id(value: Any) -> str | None:
     """1 to 33 characters, or ``None``."""
     text = optional_text(value, "LINE id")
-    if text is not None and not 1 <= len(text) <= MAX_LINE_ID:
+    if text is not None and not 1 <= characters(text) <= MAX_LINE_ID:
         raise Refused("LINE id must have 1 to 33 characters, or be None")
     return text
 

@@ -9,7 +9,16 @@ from typing import Any
 from ..encoding import checked_int, has_forbidden_character, plain_scalar
 from ..refusal import Refused
 
-__all__ = ["label", "leading_integer", "leading_number", "number_in", "required_text", "unwrapped", "whole_number"]
+__all__ = [
+    "characters",
+    "label",
+    "leading_integer",
+    "leading_number",
+    "number_in",
+    "required_text",
+    "unwrapped",
+    "whole_number",
+]
 
 # Compiled when first used.
 LEADING_NUMBER = r"(?a)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
@@ -20,6 +29,11 @@ WHOLE_NUMBER = r"(?a)[+-]?\d{1,20}(?:\.0*)?"
 def unwrapped(value: Any) -> Any:
     """The value of an Enum member, anything else as it is."""
     return unwrapped(value.value) if isinstance(value, Enum) else value
+
+
+def characters(text: str) -> int:
+    """The length of a text as the Web SDK counts it, in UTF-16 units."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def required_text(value: Any, what: str) -> str:

@@ -30,6 +30,7 @@ class Profile(ABC):
         rules: How the platform reads its configuration.
         skip_unchanged: Which unchanged attributes the adapter does not send again.
         adopts_anonymous: Unsent attributes of the anonymous user go to the first user identified (web SDK).
+        keeps_null: Event properties that are ``None`` go as null (Apple), instead of being left out.
         source: The ``source`` of recommended eCommerce events.
         request_identities: Identities are those of the identity request (Apple), not all of the user's.
         rule_order: The order in which event attributes act on user attributes; empty: they do not.
@@ -49,6 +50,7 @@ class Profile(ABC):
     rules: ClassVar[SettingRules]
     skip_unchanged: ClassVar[Literal["all", "email", "none"]] = "none"
     adopts_anonymous: ClassVar[bool] = True
+    keeps_null: ClassVar[bool] = False
     source: ClassVar[str]
     request_identities: ClassVar[bool] = False
     rule_order: ClassVar[tuple[ListRule, ...]] = ()

@@ -59,6 +59,9 @@ _KEY_LIMIT = 256
 _VALUE_LIMIT = 4096
 _PURCHASE_ARGUMENTS = ("Id", "Item Price", "Quantity")
 
+Texts = dict[str, str | None]
+"""Attributes as the kit writes them."""
+
 
 class IOSProfile(Profile):
     """Every value as text, typed again only with type detection (an order's own values always); SKU as the product id.
@@ -78,6 +81,7 @@ class IOSProfile(Profile):
         skip_incomplete=True,
     )
     adopts_anonymous = False
+    keeps_null = True
     source = "iOS"
     request_identities = True
     rule_order: ClassVar[tuple[ListRule, ...]] = ("remove", "add", "set")
@@ -101,25 +105,25 @@ class IOSProfile(Profile):
 
     @override
     def matched(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._texts(attributes)
+        return _given_texts(self._texts(attributes))
 
-    def _texts(self, attributes: Mapping[str, Any] | None, what: str = "The event attribute") -> dict[str, str]:
-        """The attributes as texts; one over the core's limits discards them all."""
-        texts: dict[str, str] = {}
+    def _texts(self, attributes: Mapping[str, Any] | None, what: str = "The event attribute") -> Texts:
+        """The attributes as texts, ``None`` as it is; one over the core's limits discards them all."""
+        texts: Texts = {}
         for key, value in (attributes or {}).items():
             text = None if value is None else self.kept(what, key, value, apple_text)
-            if text is None:
+            if text is None and value is not None:
                 continue
-            if utf16_length(key) > _KEY_LIMIT or utf16_length(text) > _VALUE_LIMIT:
+            if utf16_length(key) > _KEY_LIMIT or utf16_length(text or "") > _VALUE_LIMIT:
                 self.refused(what, key[:40], "is over the limit, which discards all attributes of the event")
                 return {}
             texts[key] = text
         return texts
 
-    def _typed(self, texts: Mapping[str, str]) -> dict[str, Any]:
+    def _typed(self, texts: Texts) -> dict[str, Any]:
         if not self.settings.enable_type_detection:
             return dict(texts)
-        return {key: apple_detect(text) for key, text in texts.items()}
+        return {key: apple_detect(text) for key, text in texts.items() if text is not None}
 
     # -- commerce -------------------------------------------------------------------------------------------------
     @override
@@ -133,11 +137,13 @@ class IOSProfile(Profile):
         else:
             texts = self._texts(event.attributes, "The commerce event attribute")
             for name, content in self._expanded(event, texts):
-                yield CustomEvent(name, self._typed(_stripped(content)), content)
+                yield CustomEvent(name, self._typed(_stripped(content)), _given_texts(content))
 
     @override
     def completed(self, event: CommerceEvent) -> CommerceEvent:
-        return _completed(event)
+        event = _completed(event)
+        transaction = event.transaction or TransactionAttributes()
+        return replace(event, transaction=replace(transaction, revenue=_revenue(event)))
 
     @override
     def text(self, value: Any) -> str:
@@ -177,13 +183,19 @@ class IOSProfile(Profile):
                 for impression in event.impressions
             ],
         }
-        return {**_given_attributes(event.attributes), **{name: items for name, items in lists.items() if items}}
+        return {**self._given_attributes(event), **{name: items for name, items in lists.items() if items}}
+
+    def _given_attributes(self, event: CommerceEvent) -> dict[str, Any]:
+        """``Attributes`` of a bundle: as the app gave them, types and ``$`` included, if within the core's limits."""
+        within = self._texts(event.attributes, "The commerce event attribute")
+        kept = plain_tree(event.attributes) if within else None
+        return {"Attributes": kept} if kept else {}
 
     def _bundled_product(self, product: Product) -> dict[str, Any]:
         attributes = self._product_attributes(product)
         return {**_texts_of(_fields(product)), **({"Attributes": attributes} if attributes else {})}
 
-    def _expanded(self, event: CommerceEvent, texts: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
+    def _expanded(self, event: CommerceEvent, texts: Texts) -> Iterator[tuple[str, Texts]]:
         """One event an item, all texts; event attributes win. A refund's total comes last."""
         action = event.product_action
         if action is not None:
@@ -203,10 +215,10 @@ class IOSProfile(Profile):
                 listed = {"Product Impression List": impression.name}
                 yield item_name("Impression"), {**listed, **self._item(product), **texts}
 
-    def _item(self, product: Product) -> dict[str, str]:
+    def _item(self, product: Product) -> Texts:
         return {**_texts_of(_fields(product)), **self._product_attributes(product)}
 
-    def _product_attributes(self, product: Product) -> dict[str, str]:
+    def _product_attributes(self, product: Product) -> Texts:
         return self._texts(product.attributes, "The product attribute")
 
     # -- user attributes ------------------------------------------------------------------------------------------
@@ -365,16 +377,15 @@ def _steps(event: CommerceEvent) -> dict[str, Any]:
     }
 
 
-def _stripped(texts: Mapping[str, str]) -> dict[str, str]:
+def _stripped(texts: Texts) -> Texts:
     """Without one leading ``$`` in the keys."""
     return {user_fields.strip_one_dollar(key): text for key, text in texts.items()}
 
 
+def _given_texts(texts: Texts) -> dict[str, str]:
+    """Without those that are ``None``."""
+    return {key: text for key, text in texts.items() if text is not None}
+
+
 def _texts_of(fields: Mapping[str, Any]) -> dict[str, str]:
     return {label: apple_text(value) for label, value in fields.items()}
-
-
-def _given_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """``Attributes`` of a bundle: as the app gave them, types and ``$`` included."""
-    kept = plain_tree(attributes) if attributes else None
-    return {"Attributes": kept} if kept else {}
