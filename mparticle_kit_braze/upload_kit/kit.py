@@ -32,9 +32,6 @@ RECORD = "e"
 MAX_EVENT_BYTES = MAX_BATCH_BYTES - 8_000
 """A larger event, with its user, leaves no room for the rest of the batch."""
 
-NOT_UPLOADED = frozenset({IdentityType.ALIAS})
-"""The Events API has no name for it."""
-
 
 class MParticleUploadKit(Kit):
     """Uploads events, attributes, identities and consent to mParticle's Events API, server to server.
@@ -143,9 +140,7 @@ class MParticleUploadKit(Kit):
         if user is not None:
             if self._names_mpid:
                 described["mpid"] = user.mpid
-            identities = {
-                kind.events_api_name: text(value) for kind, value in user.identities.items() if kind not in NOT_UPLOADED
-            }
+            identities = {kind.events_api_name: text(value) for kind, value in user.identities.items()}
             if identities:
                 described["identities"] = identities
             if consent := consent_body(user.consent):
@@ -278,7 +273,7 @@ class MParticleUploadKit(Kit):
             return
         for kind in [*before, *(kind for kind in user.identities if kind not in before)]:
             old, new = before.get(kind), user.identities.get(kind)
-            if old != new and kind not in NOT_UPLOADED:
+            if old != new:
                 self._append(bodies.identity_change(kind, new=new, old=old, now=self._time()))
 
     def on_consent_changed(self, user: User, old: ConsentState, new: ConsentState) -> None:  # noqa: ARG002

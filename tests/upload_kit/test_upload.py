@@ -155,21 +155,26 @@ def test_identities_consent_opt_out_push(sandbox: Sandbox) -> None:
     """Identities and consent go with batches; opt-out and push tokens are events."""
     with MParticle([kit_for(sandbox)], storage=":memory:") as client:
         client.log_event("anonymous")
-        client.login(customer_id="ada", email="ada@example.com", other2="o", alias="not uploaded")
+        client.login(customer_id="ada", email="ada@example.com", other2="o", alias="a")
         client.modify(email="new@example.com")
         client.set_consent("gdpr", "Marketing", True, timestamp=5, document="v1")
         client.set_consent("ccpa", consented=False, timestamp=6)
         client.set_push_token("token")
         client.set_opt_out(True)
     batch = sandbox.uploads.batches[-1]
-    assert batch["user_identities"] == {"customer_id": "ada", "email": "new@example.com", "other_id_2": "o"}
+    assert batch["user_identities"] == {
+        "customer_id": "ada",
+        "email": "new@example.com",
+        "other_id_2": "o",
+        "alias": "a",
+    }
     assert batch["consent_state"] == {
         "gdpr": {"marketing": {"consented": True, "timestamp_unixtime_ms": 5000, "document": "v1"}},
         "ccpa": {"data_sale_opt_out": {"consented": False, "timestamp_unixtime_ms": 6000}},
     }
     assert "mpid" not in batch  # made on this machine: mParticle does not know it
     changes = [(change["old"], change["new"]) for change in sandbox.uploads.of("user_identity_change")]
-    assert [new["identity"] for _, new in changes] == ["ada", "ada@example.com", "o", "new@example.com"]
+    assert [new["identity"] for _, new in changes] == ["ada", "ada@example.com", "o", "a", "new@example.com"]
     assert changes[-1][0]["identity"] == "ada@example.com"
     assert sandbox.uploads.of("push_registration")[0]["registration_token"] == "token"
     assert sandbox.uploads.of("opt_out")[0]["is_opted_out"] is True

@@ -61,7 +61,7 @@ EVENT_TYPES = {
     "attribution", "unknown",
 }  # fmt: skip
 IDENTITIES = {
-    "other", "customer_id", "facebook", "twitter", "google", "microsoft", "yahoo", "email",
+    "other", "customer_id", "facebook", "twitter", "google", "microsoft", "yahoo", "email", "alias",
     "facebook_custom_audience_id", "mobile_number", "phone_number_2", "phone_number_3",
     *(f"other_id_{number}" for number in range(2, 11)),
 }  # fmt: skip
