@@ -16,7 +16,7 @@ from ..errors import ClosedError
 from ..locks import ForkSafeLock
 from .encoding import quote, to_bytes
 from .request_body import ATTRIBUTES
-from .sessions import MIN_TIMEOUT, Session, to_milliseconds
+from .sessions import FLOAT_ERROR, MIN_TIMEOUT, Session, to_milliseconds
 from .state import State, new_id
 
 __all__ = ["Recorder"]
@@ -24,8 +24,8 @@ __all__ = ["Recorder"]
 NEVER_QUIET = -math.inf
 """As the quiet time: every event takes the slow way, where being closed or disabled is noticed."""
 
-MILLISECONDS = tuple(f".{number:03}" for number in range(1000))
-"""The fractions of a second, as times of events have them."""
+MILLISECONDS = (*(f".{number:03}" for number in range(1000)), ".999")
+"""The fractions of a second, as times of events have them, cut as :func:`to_milliseconds` does."""
 
 
 class Recorder:
@@ -95,7 +95,7 @@ class Recorder:
             known = self._second
             if known[0] != second:
                 self._second = known = second, str(second)
-            stamp = known[1] + MILLISECONDS[int((now - second) * 1000)]
+            stamp = known[1] + MILLISECONDS[int((now - second) * 1000 + FLOAT_ERROR)]
         else:
             stamp = f"{now if at is None else at:.3f}"
         text = f'{{"name":"{code}","time":{stamp},"data":{data}{session.suffix}'

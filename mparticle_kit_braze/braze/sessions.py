@@ -9,6 +9,9 @@ from .encoding import quote, to_bytes
 
 __all__ = ["ANONYMOUS_EVENT", "MIN_DURATION", "MIN_TIMEOUT", "USER_EVENT", "Session", "to_milliseconds"]
 
+FLOAT_ERROR = 0.0005
+"""Milliseconds: twice what a time of our days can be off by as a float, so that .007 is not cut to .006."""
+
 USER_EVENT = "e"
 """The kind of record that holds an event of an identified user."""
 ANONYMOUS_EVENT = "n"
@@ -78,6 +81,9 @@ def event_payload(code: str, at: float, data: str, suffix: str) -> bytes:
 
 
 def to_milliseconds(at: float) -> float:
-    """A time cut to milliseconds; were some rounded, a session could seem to begin after its first event."""
+    """A time cut to milliseconds; were some rounded, a session could seem to begin after its first event.
+
+    What has been cut stays as it is.
+    """
     second = int(at)
-    return second + int((at - second) * 1000) / 1000
+    return second + min(int((at - second) * 1000 + FLOAT_ERROR), 999) / 1000

@@ -35,7 +35,6 @@ __all__ = ["BrazeKit", "BrazeKitSettings"]
 
 _SCREEN_TYPE = 0
 _SYNCED = "stored_attributes_sent"
-_LTV_INCREASE = "LogLTVIncrease"
 
 
 class BrazeKitSettings(TypedDict, total=False):
@@ -281,8 +280,8 @@ class BrazeKit(Kit):
         if name is None:
             return
         attributes = event.attributes
-        if "$MethodName" in attributes and attributes["$MethodName"] == _LTV_INCREASE and profile.name == "android":
-            return  # its core makes another call of it, which the kit leaves empty
+        if profile.drops_ltv_increases and attributes.get("$MethodName") == "LogLTVIncrease":
+            return
         braze = self._braze or self.braze
         braze.log_custom_event(name, profile.properties(attributes) if attributes else None, time=event.timestamp)
         if self._rules is not None and attributes:

@@ -15,6 +15,7 @@ Events and screens
 | `log_event("e", {"t": datetime(2020, 1, 2, 3, 4, 5)})` | `e {"t": "2020-01-02T03:04:05"}` | `e {"t": "2020-01-02T03:04:05"}` | `e {"t": "2020-01-02T03:04:05"}` | `e {"t": "2020-01-02T03:04:05+0000"}` |
 | `log_event("e", {"n": None})` | `e` | `e {"n": null}` | `e` | `e {"n": null}` |
 | `log_event("e", {"n": None}, type_detection)` | `e` | `e {"n": null}` | `e` | `e` |
+| `log_event("e", {"$MethodName": "LogLTVIncrease"})` | `e {"MethodName": "LogLTVIncrease"}` | `e {"MethodName": "LogLTVIncrease"}` | | `e {"MethodName": "LogLTVIncrease"}` |
 | `log_event("e", {"o": {"k": 1}, "l": [1, 2]})` | `e` | `e` | `e {"o": "{k=1}", "l": "[1, 2]"}` | `e {"o": "{\"k\": 1}", "l": "[1, 2]"}` |
 | `log_screen("s", {"$k": 1})` | - | - | - | - |
 | `log_screen("s", {"$k": 1}, forward_screen_views)` | `s {"k": 1}` | `s {"k": 1}` | `s {"$k": "1"}` | `s {"k": "1"}` |

@@ -60,10 +60,10 @@ def plain(value: Any) -> str | int | float | bool | None:
     """
     kind = type(value)
     if value is None or kind is str or kind is bool or kind is int:
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]  # mypy does not narrow by type()
     if kind is float:
         if math.isfinite(value):
-            return value  # type: ignore[no-any-return]
+            return value  # type: ignore[no-any-return]  # mypy does not narrow by type()
         raise UnsupportedValueError("is not a finite number")
     if isinstance(value, enum.Enum):
         return plain(value.value)

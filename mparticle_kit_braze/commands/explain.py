@@ -209,7 +209,7 @@ class _Explainer:
     def __init__(self, profile: str, configuration: JsonObject) -> None:
         self._profile = profile
         self._problems: list[Problem] = []
-        self._kit = _SilentKit.from_configuration(configuration, profile=profile)  # type: ignore[arg-type]
+        self._kit = _SilentKit.from_configuration(configuration, profile=profile)  # type: ignore[arg-type]  # one of those there are
         self._client = MParticle([self._kit], storage=":memory:", on_error=self._problems.append)
 
     def __enter__(self) -> Self:

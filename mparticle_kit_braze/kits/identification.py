@@ -151,7 +151,7 @@ class Identification:
             answer = self._ask(change)
             if isinstance(answer, PendingResolution):
                 self._awaited = change
-                answer.when_done(lambda outcome, change=change: self._answered(change, outcome))  # type: ignore[misc]
+                answer.when_done(lambda outcome, change=change: self._answered(change, outcome))  # type: ignore[misc]  # mypy infers no lambda with a default
             else:
                 self._settle(change, answer)
 

@@ -163,7 +163,7 @@ class KitManager(KitRouting):
                 self._guard(
                     route,
                     "on_configuration_updated",
-                    lambda route=route: route.kit.on_configuration_updated(route.configuration),  # type: ignore[misc]
+                    lambda route=route: route.kit.on_configuration_updated(route.configuration),  # type: ignore[misc]  # mypy infers no lambda with a default
                 )
 
     # -- delivery -----------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class KitManager(KitRouting):
         users = []
         for route in self._running:
             planned = route.planned_identities(identities)
-            user = self._guard(route, "for_user", lambda kit=route.kit, planned=planned: kit.for_user(planned, mpid))  # type: ignore[misc]
+            user = self._guard(route, "for_user", lambda kit=route.kit, planned=planned: kit.for_user(planned, mpid))  # type: ignore[misc]  # mypy infers no lambda with a default
             if user is not None:
                 users.append((route.name, route.planned_user(user)))
         return users
@@ -272,7 +272,7 @@ class KitManager(KitRouting):
             share: float | None = None
             if deadline is not None:
                 share = max(0.0, deadline - time.monotonic()) / (len(self._routes) - place)
-            results.append(self._guard(route, callback, lambda kit=route.kit, share=share: call(kit, share)))  # type: ignore[misc]
+            results.append(self._guard(route, callback, lambda kit=route.kit, share=share: call(kit, share)))  # type: ignore[misc]  # mypy infers no lambda with a default
         found = [result for result in results if result is not None]
         return FlushResult(
             sent=sum(result.sent for result in found),

@@ -161,7 +161,7 @@ class KitRouting:
             self._guard(
                 route,
                 "on_identity_completed",
-                lambda kit=route.kit, seen=seen, visible=visible: kit.on_identity_completed(  # type: ignore[misc]
+                lambda kit=route.kit, seen=seen, visible=visible: kit.on_identity_completed(  # type: ignore[misc]  # mypy infers no lambda with a default
                     operation, seen, visible
                 ),
             )
@@ -174,7 +174,7 @@ class KitRouting:
             self._guard(
                 route,
                 "on_consent_changed",
-                lambda route=route: route.kit.on_consent_changed(  # type: ignore[misc]
+                lambda route=route: route.kit.on_consent_changed(  # type: ignore[misc]  # mypy infers no lambda with a default
                     route.view(user) or user, route.visible_consent(old), route.visible_consent(new)
                 ),
             )
@@ -183,7 +183,7 @@ class KitRouting:
         """Tell the kits that were started, before those that honour an opt-out are stopped."""
         for route in self._routes:
             if route.started:
-                self._guard(route, "on_opt_out", lambda kit=route.kit: kit.on_opt_out(opted_out))  # type: ignore[misc]
+                self._guard(route, "on_opt_out", lambda kit=route.kit: kit.on_opt_out(opted_out))  # type: ignore[misc]  # mypy infers no lambda with a default
 
     def session_started(self) -> None:
         """Tell the kits that a session began."""
@@ -201,7 +201,7 @@ class KitRouting:
         """Offer a push token to every kit, later starts included; true if one took it."""
         self._push_token = token
         taken = [
-            self._guard(route, "on_push_token", lambda kit=route.kit: kit.on_push_token(token))  # type: ignore[misc]
+            self._guard(route, "on_push_token", lambda kit=route.kit: kit.on_push_token(token))  # type: ignore[misc]  # mypy infers no lambda with a default
             for route in self._running
         ]
         return any(taken)

@@ -22,7 +22,7 @@ from ..locks import ForkSafeLock
 from ..storage import KeyValues
 from .attributes import external_id
 from .settings import ServerSettings
-from .validation import MAX_EXTERNAL_ID
+from .validation import is_long_id
 from .values import JsonObject, is_time_text, iso_time
 
 __all__ = ["DSRResponse", "ErasureForwarder", "ErasureStatus", "KnownProfile", "Upload"]
@@ -300,7 +300,7 @@ class ErasureForwarder:
         else:
             found = external_id(self._settings, {**profile.identities, **identities}, profile.mpid)
         # No user can have an id that is too long, but it might cost the other ids of its upload.
-        return found if found is None or len(found.encode("utf-8", "replace")) <= MAX_EXTERNAL_ID else None
+        return None if found is None or is_long_id(found) else found
 
     def _add(self, request_id: str, entry: _Request) -> None:
         self._requests[request_id] = self._latest[entry.fingerprint] = entry

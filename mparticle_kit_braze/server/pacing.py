@@ -10,9 +10,9 @@ from .rest import BrazeRest
 
 __all__ = ["QueuePace"]
 
-RECORDS = 20_000
-BYTES = 16 * 1024 * 1024
-"""The most that waits in the queue, however large it may be: more would only take longer to read back."""
+MOST_RECORDS = 20_000
+MOST_BYTES = 16 * 1024 * 1024
+"""The most records and payload bytes that wait in the queue, however many it may hold: more would gain nothing."""
 
 LOOKS = 16
 """How many looks at the queue it takes to fill it; each is a query."""
@@ -36,14 +36,19 @@ class QueuePace:
         options = rest.delivery_options
         self._rest = rest
         self._tell = tell
-        self._records = min(RECORDS, options.max_records // 2)
-        self._bytes = min(BYTES, options.max_bytes // 2)
+        self._records = min(MOST_RECORDS, options.max_records // 2)
+        self._bytes = min(MOST_BYTES, options.max_bytes // 2)
         self._batch = options.max_batch_records
         self._new_records = 0
         self._new_bytes = 0
 
     def keep(self, records: int, size: int, stall_timeout: float) -> bool:
         """So much was queued: wait, if that is too much by now, until little is left.
+
+        Args:
+            records: Records queued since the last call.
+            size: Their payload bytes.
+            stall_timeout: Seconds without any record being taken after which to give up.
 
         Returns:
             Whether to go on; false when Braze takes none for too long.

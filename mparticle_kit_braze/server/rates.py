@@ -33,7 +33,7 @@ class TokenBucket:
             return 0.0 if self._tokens > 0 or self._window_end is None else self._window_end - now
 
     def take(self, now: float, cost: int = 1) -> None:
-        """Count one request; ``cost`` tells how many others it stands for."""
+        """Count one request, as so many where its own limit is lower than the shared one."""
         with self._lock.held:
             if self._window_end is None or now >= self._window_end:
                 self._tokens, self._window_end = self._capacity, now + self._window

@@ -30,7 +30,7 @@ from .points import data_points
 from .rates import TokenBucket
 from .settings import ServerSettings, rest_url
 from .user_calls import USER_CALLS, UserCalls, external_ids_of
-from .validation import MAX_EXTERNAL_ID, ArrayName, Finding, check
+from .validation import MAX_EXTERNAL_ID, ArrayName, Finding, check, is_long_id
 from .values import JsonObject, UnsupportedValueError, compact_json
 
 __all__ = ["BrazeRest", "HeldBack", "TrackResult"]
@@ -216,7 +216,8 @@ class BrazeRest(UserCalls):
         """
         self._check_open()
         refused = self._track.append_all([(ARRAY_KINDS[array], payload) for array, _, payload in objects])
-        queued = [entry for position, entry in enumerate(objects) if position not in refused] if refused else objects
+        missing = set(refused)
+        queued = [entry for position, entry in enumerate(objects) if position not in missing] if missing else objects
         points = sum(data_points(array, item) for array, item, _ in queued)
         with self._lock.held:
             self._points += points
@@ -249,7 +250,7 @@ class BrazeRest(UserCalls):
 
     def _queue_call(self, kind: str, item: JsonObject | str) -> bool:
         self._check_open()
-        if any(len(external_id.encode("utf-8", "replace")) > MAX_EXTERNAL_ID for external_id in external_ids_of(item)):
+        if any(map(is_long_id, external_ids_of(item))):
             message = f"An external id has more than {MAX_EXTERNAL_ID} bytes; Braze would refuse the whole request"
             self.reporter.report("value_refused", message, key="external_id")
             return False

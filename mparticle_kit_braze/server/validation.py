@@ -25,6 +25,7 @@ __all__ = [
     "ArrayName",
     "Finding",
     "check",
+    "is_long_id",
 ]
 
 ArrayName = Literal["attributes", "events", "purchases"]
@@ -83,6 +84,11 @@ class _BrokenError(Exception):
         self.where = where
 
 
+def is_long_id(external_id: str) -> bool:
+    """Whether an external id is longer than Braze takes."""
+    return len(external_id.encode("utf-8", "replace")) > MAX_EXTERNAL_ID
+
+
 def check(array: ArrayName, item: object, *, array_limit: int = 500) -> Finding:
     """Check one object of a request.
 
@@ -132,7 +138,7 @@ def _check_identifier(item: Mapping[str, Any]) -> None:
                 raise _BrokenError("missing_field", part)
     elif not isinstance(value, str):
         raise _BrokenError("no_identifier", given[0])
-    elif given[0] == "external_id" and len(value.encode("utf-8", "replace")) > MAX_EXTERNAL_ID:
+    elif given[0] == "external_id" and is_long_id(value):
         raise _BrokenError("external_id_too_long", "external_id")
 
 

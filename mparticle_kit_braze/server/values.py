@@ -36,6 +36,8 @@ MAX_TEXT = 255
 _LONG = re.compile(r"[+-]?[0-9]+", re.ASCII).fullmatch
 _DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII).fullmatch
 MAX_NUMBER_TEXT = 400
+"""Longest text, in characters, that is looked at as a number: the largest number takes 309 digits."""
+
 _INT64 = range(-(2**63), 2**63)
 _TYPED_BEGINNINGS = frozenset("0123456789+-.tTfF")
 """What the text of a number or a boolean begins with."""

@@ -110,9 +110,9 @@ class MParticleUploadKit(Kit):
         self._context = context
         if self._delivery is None:
             values = context.storage.key_values("upload")
-            fields = {"environment": context.environment, "sdk_version": __version__}
+            fields: dict[str, Any] = {"environment": context.environment, "sdk_version": __version__}
             if self._application:
-                fields["application_info"] = self._application  # type: ignore[assignment]
+                fields["application_info"] = self._application
             envelope = Envelope(str(values.set_default("device_id", random_id())), fields)
             destination = EventsApi(
                 self._url, *self._credentials, envelope=envelope, values=values, reporter=context.reporter
@@ -207,7 +207,7 @@ class MParticleUploadKit(Kit):
         else:
             self._set(key, value)
 
-    def on_user_attribute_list_set(self, user: User | None, key: str, values: Sequence[Any]) -> None:  # noqa: ARG002
+    def on_user_attribute_list_set(self, user: User | None, key: str, values: Sequence[Any]) -> None:  # noqa: ARG002  # the contract names it
         """A list attribute."""
         self._set(key, tuple(values))
 
@@ -228,7 +228,7 @@ class MParticleUploadKit(Kit):
         else:
             self._set(key, total)
 
-    def on_user_attribute_removed(self, user: User | None, key: str, *, was_set: bool) -> None:  # noqa: ARG002
+    def on_user_attribute_removed(self, user: User | None, key: str, *, was_set: bool) -> None:  # noqa: ARG002  # the contract names it
         """A removal."""
         self._delete(key)
 
@@ -276,7 +276,7 @@ class MParticleUploadKit(Kit):
             if old != new:
                 self._append(bodies.identity_change(kind, new=new, old=old, now=self._time()))
 
-    def on_consent_changed(self, user: User, old: ConsentState, new: ConsentState) -> None:  # noqa: ARG002
+    def on_consent_changed(self, user: User, old: ConsentState, new: ConsentState) -> None:  # noqa: ARG002  # the contract names it
         """Changed consent: it goes with every batch from here on."""
         self._adopt(user)
 

@@ -6,6 +6,10 @@ import os
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mparticle_kit_braze.braze.sessions import to_milliseconds
 
 from .conftest import START, Client, ManualClock
 
@@ -17,6 +21,23 @@ def test_the_first_event_begins_a_session(client: Client) -> None:
     assert (start["name"], start["data"], start["time"]) == ("ss", {}, START)
     assert event["session_id"] == start["session_id"]
     assert client.delivery.wanted_soon == 1
+
+
+@given(st.integers(0, 4_000_000_000), st.integers(0, 999))
+def test_a_time_that_was_cut_stays_as_it_is(second: int, fraction: int) -> None:
+    """However often it is cut: as a float, .007 is a little less than that."""
+    at = second + fraction / 1000
+    assert to_milliseconds(at) == at
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.007, 0.678, 0.9999995])
+def test_a_session_begins_with_its_first_event(client: Client, clock: ManualClock, fraction: float) -> None:
+    """Both have the same time, to the millisecond, whatever the fraction of the second."""
+    clock.advance(fraction)
+    client.braze.log_custom_event("e")
+    client.braze.log_custom_event("f")
+    cut = f"{min(fraction, 0.999):.3f}"
+    assert {f"{event['time'] - START:.3f}" for event in client.queued()} == {cut}
 
 
 def test_no_event_seems_older_than_its_session(client: Client, clock: ManualClock) -> None:

@@ -228,7 +228,7 @@ def test_with_fastapi(client: MParticle, sandbox: Sandbox) -> None:
     """In FastAPI both kinds of endpoints and background tasks are about the request's user."""
     fastapi = pytest.importorskip("fastapi", reason="needs FastAPI")
     testing = pytest.importorskip("fastapi.testclient", reason="needs FastAPI's test client")
-    starlette = pytest.importorskip("starlette.background")
+    starlette = pytest.importorskip("starlette.background", reason="needs FastAPI")
     app = fastapi.FastAPI()
     app.add_middleware(
         UserScopeASGI,

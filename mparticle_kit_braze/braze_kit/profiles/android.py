@@ -67,6 +67,7 @@ class AndroidProfile(Profile):
         boolean=read.word_boolean, exact_identity_names=True, push_enabled=False
     )
     skip_unchanged: ClassVar[Literal["all", "email", "none"]] = "email"
+    drops_ltv_increases: ClassVar[bool] = True
     adopts_anonymous = False
     source = "Android"
     rule_order: ClassVar[tuple[ListRule, ...]] = ("add", "remove", "set")
@@ -247,7 +248,7 @@ class AndroidProfile(Profile):
         if text is not None and utf16_length(text) > _VALUE_LIMIT:
             self.refused("The user attribute", key, "is over 4096 characters")
             return None
-        return text  # type: ignore[no-any-return]
+        return text  # type: ignore[no-any-return]  # it is what java_text gave
 
     def _set_age(self, user: BrazeUser, text: str) -> None:
         age = user_fields.whole_age(text)

@@ -36,6 +36,8 @@ class Profile(ABC):
         rule_order: The order in which event attributes act on user attributes; empty: they do not.
         rules_for_screens: They also act for screen views.
         attribute_rule_for_screens: The rule that admits events by an attribute counts for screen views too.
+        drops_ltv_increases: An event whose ``$MethodName`` is ``LogLTVIncrease`` is not sent: the core makes another
+            call of it, which the kit leaves empty (Android).
         clears_only_known: An attribute set to ``None`` is cleared only if the client knew it (Apple).
         keys_in_any_case: A removal finds a user attribute spelt in another case (web core).
         utf8_hash: Their hash runs over UTF-8 bytes (Apple), not UTF-16 units.
@@ -56,6 +58,7 @@ class Profile(ABC):
     rule_order: ClassVar[tuple[ListRule, ...]] = ()
     rules_for_screens: ClassVar[bool] = False
     attribute_rule_for_screens: ClassVar[bool] = False
+    drops_ltv_increases: ClassVar[bool] = False
     clears_only_known: ClassVar[bool] = False
     keys_in_any_case: ClassVar[bool] = False
     utf8_hash: ClassVar[bool] = False

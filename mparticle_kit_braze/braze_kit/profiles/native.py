@@ -109,7 +109,7 @@ class NativeProfile(Profile):
         cleaned: dict[str, Any] = {}
         for key, value in (attributes or {}).items():
             if type(value) not in PLAIN_TYPES:
-                value = self.kept(what, key, value, plain)  # noqa: PLW2901
+                value = self.kept(what, key, value, plain)  # noqa: PLW2901  # from here on it is the plain one
                 if value is None:
                     continue
             name = key.lstrip("$")
